@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import idregs
 from guestdbg.arm64.errors import ArchitectureError, UnknownName
-from guestdbg.arm64.fields import Register
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Register
 
 __all__ = [
     "FEATURES",

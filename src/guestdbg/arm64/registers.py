@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.control import (
     CONTROL_REGISTERS,
@@ -28,7 +29,6 @@ from guestdbg.arm64.control import (
 from guestdbg.arm64.debug import DBGBCR, DBGBVR, DBGBVR_CONTEXT, DBGWCR, DBGWVR
 from guestdbg.arm64.errors import UnknownName
 from guestdbg.arm64.esr import ESR_EL1, ESR_EL2, ESR_EL3
-from guestdbg.arm64.fields import Register
 from guestdbg.arm64.idregs import (
     CTR_EL0,
     DCZID_EL0,
@@ -40,6 +40,9 @@ from guestdbg.arm64.idregs import (
     MIDR_EL1,
     MPIDR_EL1,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Register
 
 __all__ = [
     "CPACR_EL1",

@@ -7,9 +7,9 @@ Sources: Documentation/virt/kvm/devices/arm-vgic.rst and arm-vgic-v3.rst; KVM AP
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.check.layout import GICC, GICD, GICR, GICR_SIZE
-from guestdbg.check.rig import Rig
 from guestdbg.kvm import Device, KvmError
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_PPI,
@@ -35,6 +35,9 @@ from guestdbg.kvm.constants import (
     KVM_VGIC_V3_ADDR_TYPE_REDIST,
 )
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _TYPES = {2: KVM_DEV_TYPE_ARM_VGIC_V2, 3: KVM_DEV_TYPE_ARM_VGIC_V3}
 

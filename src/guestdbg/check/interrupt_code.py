@@ -12,11 +12,14 @@ Sources: Arm IHI 0069 (GICv3): chapters 4 (interrupt handling), 12 (registers); 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check.controller import redistributor_of
 from guestdbg.check.layout import GICD, REPORTED, TAKEN
-from guestdbg.check.rig import Rig
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 #: Offsets of registers in the distributor, and in the SGI frame of a redistributor.
 CTLR, TYPER, IIDR = 0x0, 0x4, 0x8

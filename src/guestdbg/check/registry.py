@@ -6,10 +6,12 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from guestdbg.check.rig import Rig
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
 

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.check.registry import Case
-from guestdbg.check.runner import Result
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import Kvm, constants
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.registry import Case
+    from guestdbg.check.runner import Result
 
 #: The registers that say which cases can be judged: the debug unit, the processor, its extensions.
 IDENTITY = (

@@ -6,6 +6,7 @@ import errno
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.debug import RegisterPair
 from guestdbg.arm64.registers import by_name
@@ -13,7 +14,6 @@ from guestdbg.check import assembler as asm
 from guestdbg.check import layout
 from guestdbg.check.expect import Expectations
 from guestdbg.check.verdict import Failure, Skipped
-from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import (
     Exit,
     ExitIntr,
@@ -36,6 +36,9 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.watchdog import Watchdog
 
 ENABLE = KVM_GUESTDBG_ENABLE
 STEP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP

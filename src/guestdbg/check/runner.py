@@ -7,15 +7,17 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from guestdbg.check.registry import Case
 from guestdbg.check.rig import Machine, Rig
 from guestdbg.check.situation import situation_of
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
-from guestdbg.kvm import Kvm
 from guestdbg.kvm.linux_release import dotted, version_of
+
+if TYPE_CHECKING:
+    from guestdbg.check.registry import Case
+    from guestdbg.kvm import Kvm
 
 Verdict = Literal["pass", "fail", "skip"]
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import capstone
 
 from guestdbg.arm64.debug import DBGBCR, DBGWCR
-from guestdbg.arm64.fields import Register
 from guestdbg.check.describe import exit_words
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.structures import control_names
 
 if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Register
     from guestdbg.check.rig import Rig
+    from guestdbg.kvm import GuestDebug
 
 _REGISTERS = (*(f"x{n}" for n in range(8)), "sp", "sp_el1", "elr_el1", "pstate", "pc")
 _SYSTEM = ("ESR_EL1", "FAR_EL1", "MDSCR_EL1")

@@ -22,8 +22,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.kvm import Vcpu
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 #: How many periods make up the whole time.
 _PERIODS = 20

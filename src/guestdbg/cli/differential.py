@@ -1,17 +1,18 @@
 """`guestdbg differential`: random programs on two KVMs, compared exit by exit."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.arm64.disassembly import instruction
 from guestdbg.check.differential import campaign
-from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate import generate, of_name
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
@@ -26,6 +27,9 @@ from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.linux_release import dotted, software_options
 from guestdbg.lab import Lab
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.compare import Difference
 
 _NUMBER = click.option(
     "-n",

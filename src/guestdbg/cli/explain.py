@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 from rich.console import Console
@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from guestdbg.arm64 import debug, registers
-from guestdbg.arm64.fields import Line, Register
 from guestdbg.cli.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Line, Register
 
 _SUFFIXES = {"K": 10, "M": 20, "G": 30}
 #: The usual number of watchpoint registers; the architecture permits 2 to 16.

@@ -1,16 +1,20 @@
 """The options that choose a KVM: `--provider`, and `--cpu`, `--linux` of the software KVM."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.arm64.cpu_models import CPU_MODELS, DEFAULT_CPU, cpu_model
 from guestdbg.arm64.errors import ArchitectureError
-from guestdbg.kvm import Kvm
 from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS
 from guestdbg.kvm.provider import PROVIDERS
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Kvm
 
 
 def who(kvm: Kvm) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from guestdbg.closing import Closing
 from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -31,21 +31,23 @@ from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
 from guestdbg.debugger.messages.kernel_panic import KernelReports
-from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.point_methods import PointMethods
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.resolver import Data, Where
-from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.diagnosis import Diagnosis, diagnose
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.semihosting import catch_calls
-from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.machine import Board, Loaded, Segment
 from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.origin import Origin
+    from guestdbg.debugger.program.resolver import Data, Where
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.program.symbol_table import Symbol
+    from guestdbg.debugger.vcpu.stop import Stop
+    from guestdbg.machine import Board, Loaded, Segment
 
 __all__ = ["Guest"]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from guestdbg.closing import Closing
 from guestdbg.container import (
@@ -57,8 +57,10 @@ from guestdbg.machine import (
     parse_drive,
 )
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
-from guestdbg.semihosting import Semihosting
-from guestdbg.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting import Semihosting
+    from guestdbg.workers import WorkerPool
 
 __all__ = [
     "Manifest",

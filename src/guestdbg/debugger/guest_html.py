@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point
 from guestdbg.debugger.breakpoints.recording import Recording
-from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.errors import GuestdbgError
 from guestdbg.html_table import fields_html, table_html
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.vcpu.registers import Cpu
 
 __all__ = ["guest_html"]
 

@@ -11,7 +11,7 @@ from errno import EINVAL
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from guestdbg.container import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, ContainerError, Form, form_of
 from guestdbg.debugger.errors import near
@@ -35,10 +35,12 @@ from guestdbg.machine import (
 )
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
-from guestdbg.machine.interrupts import GicVersion
-from guestdbg.machine.loading.loader import Loaded
 from guestdbg.machine.loading.placement import DEVICE_TREE_ALIGNMENT
-from guestdbg.semihosting import Semihosting
+
+if TYPE_CHECKING:
+    from guestdbg.machine.interrupts import GicVersion
+    from guestdbg.machine.loading.loader import Loaded
+    from guestdbg.semihosting import Semihosting
 
 __all__ = ["load"]
 

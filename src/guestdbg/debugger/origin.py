@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.machine import DriveSpec, RtcStart
+if TYPE_CHECKING:
+    from guestdbg.machine import DriveSpec, RtcStart
 
 __all__ = ["Origin"]
 

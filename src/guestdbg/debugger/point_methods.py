@@ -5,24 +5,26 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
-from guestdbg.debugger.breakpoints.recording import Recording
-from guestdbg.debugger.breakpoints.registry import PointRegistry
-from guestdbg.debugger.breakpoints.restriction import TaskRestriction
-from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import DebuggerError, InvalidLocation, Unsupported
-from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.memory.presence import absence
-from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.resolver import Code, Data, Where
-from guestdbg.debugger.target import Target
 from guestdbg.errors import GuestdbgError
-from guestdbg.machine import Board
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind, Privilege
+    from guestdbg.debugger.breakpoints.recording import Recording
+    from guestdbg.debugger.breakpoints.registry import PointRegistry
+    from guestdbg.debugger.breakpoints.restriction import TaskRestriction
+    from guestdbg.debugger.breakpoints.task_words import TaskWords
+    from guestdbg.debugger.memory.address_space import AddressSpace
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.resolver import Code, Data, Where
+    from guestdbg.debugger.target import Target
+    from guestdbg.machine import Board
 
 __all__ = ["PointMethods"]
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
-from guestdbg.debugger.breakpoints.task_words import TaskWords
-from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
-from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.kvm import SupportsInstructionLimit, SupportsTableFilters, Vcpu
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
@@ -21,7 +18,12 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import Board, Time
-from guestdbg.semihosting import SemihostingCalls
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.task_words import TaskWords
+    from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.semihosting import SemihostingCalls
 
 __all__ = ["PLAIN", "Target"]
 

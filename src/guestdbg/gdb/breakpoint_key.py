@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger.errors import AddressError, OutOfRegisters, Unsupported
-from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind
+    from guestdbg.errors import GuestdbgError
 
 __all__ = [
     "ACCESS",

@@ -17,7 +17,6 @@ from guestdbg.debugger import Breakpoint, DebuggerError, Point
 from guestdbg.debugger.errors import OutOfRegisters
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent import AgentCondition, BreakpointLists, CommandList
-from guestdbg.gdb.agent.hit_target import RegisterName
 from guestdbg.gdb.breakpoint_key import (
     HARDWARE,
     SOFTWARE,
@@ -30,6 +29,7 @@ from guestdbg.gdb.errors import PacketError
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
+    from guestdbg.gdb.agent.hit_target import RegisterName
 
 __all__ = ["ClientBreakpoints"]
 

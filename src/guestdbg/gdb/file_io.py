@@ -11,12 +11,15 @@ Source: "Debugging with GDB", appendix E.13 (File-I/O remote protocol extension)
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.file_io_request import FileIoRequest
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine.layout import RAM_BASE
 from guestdbg.semihosting import Argument, RemoteGone, RemoteInterrupted
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 __all__ = ["FileIo"]
 

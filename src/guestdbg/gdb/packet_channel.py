@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from guestdbg.gdb.connection import Connection
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packets import Damaged, Decoder, Mark, Packet, PacketEvent, frame
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.connection import Connection
 
 __all__ = ["PacketChannel"]
 

@@ -6,10 +6,9 @@ import logging
 import select
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest, GuestSnapshot, Stop
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.acceptor import Acceptor
 from guestdbg.gdb.connection import Connection, Waker
@@ -17,6 +16,9 @@ from guestdbg.gdb.end_reason import EndReason
 from guestdbg.gdb.errors import ServerError, defect
 from guestdbg.gdb.listen_address import parse
 from guestdbg.gdb.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, GuestSnapshot, Stop
 
 __all__ = ["OnDisconnect", "Outcome", "Server", "serve"]
 

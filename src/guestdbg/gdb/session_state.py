@@ -11,24 +11,23 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import GuestSnapshot, Stop, Watch
 from guestdbg.debugger.execution import ResumeAction
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.breakpoints import ClientBreakpoints
-from guestdbg.gdb.connection import Connection
 from guestdbg.gdb.end_reason import EndReason
-from guestdbg.gdb.file_io_request import FileIoRequest
 from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
 from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, SIGTRAP, StopEvent, stop_event
 from guestdbg.gdb.task_threads import TaskThread, TaskThreads
 from guestdbg.gdb.thread_states import ThreadStates
-from guestdbg.machine import Time
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Guest
+    from guestdbg.debugger import Guest, GuestSnapshot, Stop, Watch
     from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.gdb.connection import Connection
+    from guestdbg.gdb.file_io_request import FileIoRequest
+    from guestdbg.machine import Time
 
 __all__ = ["Handler", "SessionState"]
 

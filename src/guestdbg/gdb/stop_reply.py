@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Stop, Watch
 from guestdbg.gdb import thread_id
-from guestdbg.gdb.breakpoints import ClientBreakpoints
 from guestdbg.gdb.register_file import EXPEDITED, PC, SP
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.gdb.breakpoints import ClientBreakpoints
 
 __all__ = ["NO_SIGNAL", "SIGABRT", "SIGINT", "SIGTRAP", "StopEvent", "stop_event"]
 

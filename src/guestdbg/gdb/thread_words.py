@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from guestdbg.gdb.session_state import SessionState
+from typing import TYPE_CHECKING
+
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 __all__ = ["describe"]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint
-from guestdbg.machine import Time
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint
+    from guestdbg.machine import Time
 
 __all__ = ["Aside"]
 

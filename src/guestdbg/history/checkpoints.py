@@ -6,10 +6,13 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.history.thinning import thinned
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.snapshot import GuestSnapshot
+    from guestdbg.machine import Position
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.recorder import MIN_DISTANCE, Recorder
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["Filling"]
 

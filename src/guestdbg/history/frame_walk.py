@@ -11,16 +11,19 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.branches import Branch, BranchKind, branch
 from guestdbg.arm64.instructions import is_call
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
-from guestdbg.debugger import Guest, Hit
-from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.history.search import Search
-from guestdbg.history.travel import Travel
 from guestdbg.kvm.regs import PC, PSTATE
 from guestdbg.machine import Position, ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Hit
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.history.search import Search
+    from guestdbg.history.travel import Travel
 
 __all__ = ["FrameWalk", "Instruction", "Way"]
 

@@ -6,9 +6,8 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Guest, Hit, Point, Stop
 from guestdbg.debugger.validation import integer
 from guestdbg.history.errors import (
@@ -18,13 +17,11 @@ from guestdbg.history.errors import (
     NotRecorded,
     OutsideHistory,
 )
-from guestdbg.history.questions import Accesses, Calls, Origin, Values
 from guestdbg.history.questions.accesses import DEFAULT_LIMIT, accesses
 from guestdbg.history.questions.arrivals import executions
 from guestdbg.history.questions.calls import DEFAULT_CALLS, CallsUntil, calls
 from guestdbg.history.questions.origin import origin
 from guestdbg.history.questions.values import values
-from guestdbg.history.recorded_run import RecordedRun
 from guestdbg.history.reverse_steps import ReverseSteps
 from guestdbg.history.run_file import save_run
 from guestdbg.history.search import Search
@@ -37,6 +34,11 @@ from guestdbg.kvm import (
     SupportsSnapshots,
 )
 from guestdbg.machine import MachineError, Position, Time, parse_size
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind
+    from guestdbg.history.questions import Accesses, Calls, Origin, Values
+    from guestdbg.history.recorded_run import RecordedRun
 
 __all__ = ["History"]
 

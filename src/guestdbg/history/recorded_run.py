@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, GuestSnapshot
 from guestdbg.debugger.guest_file import snapshot_parts
-from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.machine import Input, Position, ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, GuestSnapshot
+    from guestdbg.history.checkpoints import Checkpoint
 
 __all__ = ["RecordedEnd", "RecordedRun", "state_digest"]
 

@@ -6,17 +6,20 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest
-from guestdbg.debugger.execution.scheduler import Checkpoints
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint, CheckpointStore
 from guestdbg.history.errors import BudgetTooSmall
 from guestdbg.history.recorded_inputs import RecordedInputs
-from guestdbg.history.recorded_run import RecordedRun
 from guestdbg.history.turns import Turns
 from guestdbg.kvm import SupportsRepeatedRuns
 from guestdbg.machine import Input, Position, format_size
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.execution.scheduler import Checkpoints
+    from guestdbg.history.recorded_run import RecordedRun
 
 __all__ = ["Recorder"]
 

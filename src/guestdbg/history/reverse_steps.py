@@ -7,15 +7,17 @@ table from another line, or by a call. It is gone back to there, also out of a l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.instructions import InstructionClass, classify, is_call
 from guestdbg.debugger import Guest, NoDebugInfo, Point, Stop, Unsupported
 from guestdbg.history.errors import HistoryInterrupted
 from guestdbg.history.frame_walk import FrameWalk, Instruction, Way
-from guestdbg.history.search import Search
-from guestdbg.history.travel import Travel
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.history.search import Search
+    from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["ReverseSteps"]
 

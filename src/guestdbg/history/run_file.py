@@ -23,7 +23,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guestdbg.closing import Closing
 from guestdbg.container import (
@@ -42,10 +42,12 @@ from guestdbg.debugger.guest_file import guest_sections, snapshot_parts
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import HistoryError
 from guestdbg.history.recorded_run import RecordedEnd, RecordedRun, state_digest
-from guestdbg.history.travel import Travel
 from guestdbg.library_errors import raised_as
 from guestdbg.machine import Input, NetSpec, Position
 from guestdbg.semihosting import Semihosting
+
+if TYPE_CHECKING:
+    from guestdbg.history.travel import Travel
 
 __all__ = ["SavedRun", "load_run", "run_bytes", "save_run"]
 

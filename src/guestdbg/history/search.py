@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Condition, Guest, Point, Recording, Stop
-from guestdbg.history.travel import Travel
 from guestdbg.history.waypoints import Waypoint, cuts
 from guestdbg.machine import Position, ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.history.travel import Travel
 
 __all__ = ["Search"]
 

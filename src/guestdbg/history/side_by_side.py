@@ -18,14 +18,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.closing import Closing
 from guestdbg.container import RECORDED_RUN, ContainerFile
 from guestdbg.debugger import Guest, SavedGuest
 from guestdbg.errors import GuestdbgError
-from guestdbg.history.questions.ahead import AheadOf
-from guestdbg.history.questions.intervals import Interval
 from guestdbg.history.questions.repeating import (
     ROW,
     AccessQuery,
@@ -34,9 +32,13 @@ from guestdbg.history.questions.repeating import (
     repeat_from_here,
 )
 from guestdbg.history.run_file import SavedRun, run_bytes
-from guestdbg.history.travel import Travel
 from guestdbg.machine import Console, Position
 from guestdbg.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from guestdbg.history.questions.ahead import AheadOf
+    from guestdbg.history.questions.intervals import Interval
+    from guestdbg.history.travel import Travel
 
 __all__ = ["SideBySide", "open_run", "repeat_parts"]
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, Stop
-from guestdbg.debugger.execution.scheduler import RecordedTurns
-from guestdbg.debugger.execution.snapshot import GuestSnapshot
-from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.history.aside import Aside
-from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import HistoryInterrupted, InThePast, OutsideHistory
 from guestdbg.history.filling import Filling
-from guestdbg.history.recorded_run import RecordedEnd, RecordedRun
 from guestdbg.history.recorder import Recorder
 from guestdbg.history.turns import UpTo
 from guestdbg.history.waypoints import Waypoint, Waypoints
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.machine import Input, Position, ReplayError, Time
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Stop
+    from guestdbg.debugger.execution.scheduler import RecordedTurns
+    from guestdbg.debugger.execution.snapshot import GuestSnapshot
+    from guestdbg.debugger.vcpu.resume_state import ResumeState
+    from guestdbg.history.checkpoints import Checkpoint
+    from guestdbg.history.recorded_run import RecordedEnd, RecordedRun
 
 __all__ = ["END_OF_RECORDED_RUN", "Travel"]
 

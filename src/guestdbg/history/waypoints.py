@@ -9,11 +9,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from guestdbg.history.aside import Aside
-from guestdbg.history.checkpoints import Checkpoint
-from guestdbg.history.turns import Turns
-from guestdbg.machine import Position
+if TYPE_CHECKING:
+    from guestdbg.history.aside import Aside
+    from guestdbg.history.checkpoints import Checkpoint
+    from guestdbg.history.turns import Turns
+    from guestdbg.machine import Position
 
 __all__ = ["Waypoint", "Waypoints", "cuts"]
 

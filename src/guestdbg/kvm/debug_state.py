@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.control import MDCR_EL2, MDSCR_EL1
-from guestdbg.arm64.fields import Register
 from guestdbg.kvm.structures import DebugRegisters, control_names
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Register
 
 
 def _named(register: Register, *fields: str) -> tuple[tuple[int, str], ...]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from guestdbg.arm64.exception_class import EC, exception_class
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.kvm.interface import Vcpu
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.interface import Vcpu
 
 __all__ = ["FirstException", "SupportsFirstException", "SupportsUndefinedInstructions"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from guestdbg.kvm.tracing import FlowTrace
+if TYPE_CHECKING:
+    from guestdbg.kvm.tracing import FlowTrace
 
 __all__ = ["SupportsInstructionTrace"]
 

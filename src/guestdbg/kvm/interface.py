@@ -13,13 +13,15 @@ from __future__ import annotations
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.closing import Closing
-from guestdbg.container import MemoryImage, PageRuns, PageSource
-from guestdbg.kvm.debug_state import DebugState
-from guestdbg.kvm.exits import Exit
-from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.container import MemoryImage, PageRuns, PageSource
+    from guestdbg.kvm.debug_state import DebugState
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
 
 #: Memory that can back a guest: writable, contiguous, its length a multiple of the page size. That
 #: is 4 KiB; on the host provider it is the host's, and the buffer must start on a page.

@@ -6,9 +6,10 @@ The host provider's processors are the machine's own. Their ID registers describ
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from guestdbg.arm64.cpu_models import CpuModel
+if TYPE_CHECKING:
+    from guestdbg.arm64.cpu_models import CpuModel
 
 __all__ = ["SupportsCpuModel", "SupportsTier"]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Kvm
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.interface import Kvm
 
 log = logging.getLogger("guestdbg.kvm")
 

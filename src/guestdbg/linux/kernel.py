@@ -8,14 +8,13 @@ import logging
 import os
 import re
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
 from guestdbg.debugger.errors import DebuggerError
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
-from guestdbg.linux.btf import Btf
 from guestdbg.linux.errors import BadBtf, BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
@@ -39,13 +38,16 @@ from guestdbg.linux.state import (
     Task,
 )
 from guestdbg.linux.state.layouts import Layouts
-from guestdbg.linux.state.types import TypeTable
 from guestdbg.linux.state.view import KernelView
 from guestdbg.linux.symbol_file import symbol_file
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
 from guestdbg.linux.symbols.vmcoreinfo import search
 from guestdbg.linux.vmlinux import Vmlinux, release_of
 from guestdbg.machine.loading import linux_image
+
+if TYPE_CHECKING:
+    from guestdbg.linux.btf import Btf
+    from guestdbg.linux.state.types import TypeTable
 
 __all__ = ["Linux", "attach"]
 

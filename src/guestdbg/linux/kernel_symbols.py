@@ -6,13 +6,15 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger import Symbol
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.linux.errors import BadKallsyms
-from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
+
+if TYPE_CHECKING:
+    from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 
 __all__ = ["KernelPlace", "KernelSymbols"]
 

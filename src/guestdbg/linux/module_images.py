@@ -11,18 +11,21 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Guest, InvalidLocation
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.symbol_source import MovingSource
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.module_file import build_id, has_debug_info, linked, modinfo, relocatable
 from guestdbg.linux.state.modules import module_objects
-from guestdbg.linux.state.view import KernelView, Object
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.symbol_source import MovingSource
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["ModuleImages"]
 

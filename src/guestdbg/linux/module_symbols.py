@@ -7,15 +7,17 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.debugger import Breakpoint, Guest, Hit, OutOfRegisters, Symbol
-from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.modules import module_objects, module_parts
 from guestdbg.linux.state.view import KernelView, Object, list_entries
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.symbol_source import SymbolSource
 
 __all__ = ["ModuleSymbols"]
 

@@ -8,9 +8,11 @@ kernels call ``__primary_switched`` as linked before (BLR); it returns if the ke
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Breakpoint, Guest, Hit
-from guestdbg.linux.kallsyms import Kallsyms
+if TYPE_CHECKING:
+    from guestdbg.debugger import Breakpoint, Guest, Hit
+    from guestdbg.linux.kallsyms import Kallsyms
 
 __all__ = ["RelocationBreakpoint"]
 

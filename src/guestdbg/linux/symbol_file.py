@@ -12,10 +12,13 @@ import re
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Symbol
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.linux.call_frames import Code, debug_frame
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Symbol
 
 __all__ = ["symbol_file"]
 

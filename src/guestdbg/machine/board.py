@@ -14,10 +14,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from guestdbg.closing import Closing
-from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
@@ -65,7 +64,6 @@ from guestdbg.machine.device import (
 from guestdbg.machine.devices.cfi_flash import CfiFlash, CfiFlashState
 from guestdbg.machine.devices.flash import Flash, FlashFile, flash_node
 from guestdbg.machine.devices.fw_cfg import FwCfg
-from guestdbg.machine.devices.mmio_device import MmioDevice
 from guestdbg.machine.devices.pl011 import Pl011
 from guestdbg.machine.devices.pl031 import Pl031
 from guestdbg.machine.devices.pl061 import Pl061
@@ -90,10 +88,14 @@ from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.position import Position
 from guestdbg.machine.serial import SavedBoard, decode_devices, encode_devices
 from guestdbg.machine.shape import board_shape, check_shape
-from guestdbg.machine.usernet import NetSpec
-from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
 from guestdbg.object_size import size_beside
+
+if TYPE_CHECKING:
+    from guestdbg.container import MemoryImage, PageRuns
+    from guestdbg.machine.devices.mmio_device import MmioDevice
+    from guestdbg.machine.usernet import NetSpec
+    from guestdbg.machine.virtio.backend import Backend
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
 

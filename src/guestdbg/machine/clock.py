@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from guestdbg.kvm import SupportsCounterFrequency, Vcpu
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.inputs import InputPort
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import InputPort
 
 __all__ = ["RTC_START", "BoardClock", "RtcStart"]
 

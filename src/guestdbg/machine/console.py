@@ -7,10 +7,12 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.inputs import InputPort
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import InputPort
 
 FLUSH_AT = 4096  # bytes of output that are buffered at most
 PENDING_MAX = 16 << 20  # bytes of input that wait for the guest at most

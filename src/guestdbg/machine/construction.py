@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.kvm import Vcpu, Vm
 from guestdbg.kvm.constants import KVM_CAP_MAX_VCPUS, KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
-from guestdbg.machine.bus import Bus
-from guestdbg.machine.device import Device
 from guestdbg.machine.devices.mmio_device import MmioDevice
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAM_MAX, RAM_MIN, Window
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.sizes import format_size
 from guestdbg.machine.virtio.dma import DmaMemory
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu, Vm
+    from guestdbg.machine.bus import Bus
+    from guestdbg.machine.device import Device
 
 MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
 MAX_VCPUS_GICV3 = 64

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from guestdbg.machine.devicetree import Node
+if TYPE_CHECKING:
+    from guestdbg.machine.devicetree import Node
 
 
 class Device(Protocol):

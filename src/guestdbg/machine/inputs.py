@@ -17,10 +17,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from guestdbg.machine.errors import MachineError, ReplayError
-from guestdbg.machine.position import Position
+
+if TYPE_CHECKING:
+    from guestdbg.machine.position import Position
 
 __all__ = ["Input", "InputLog", "InputPort", "InputSource", "Inputs"]
 

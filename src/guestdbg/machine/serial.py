@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.container.values import decode, encode, record_types
-from guestdbg.kvm import SavedSnapshot
 from guestdbg.machine.console import ConsoleState
 from guestdbg.machine.devices.cfi_flash import CfiFlashState
 from guestdbg.machine.devices.fw_cfg import FwCfgState
@@ -17,6 +16,9 @@ from guestdbg.machine.errors import MachineError
 from guestdbg.machine.shape import check_shape
 from guestdbg.machine.virtio.transport import TransportState
 from guestdbg.machine.virtio.virtqueue import QueueState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import SavedSnapshot
 
 __all__ = ["SavedBoard", "decode_devices", "encode_devices"]
 

@@ -7,12 +7,14 @@ item by item, and be written to a file. What the vCPUs are is the provider's: it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.machine.bus import Bus
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.interrupts import InterruptController
-from guestdbg.machine.memory import PhysicalMemory
+
+if TYPE_CHECKING:
+    from guestdbg.machine.bus import Bus
+    from guestdbg.machine.interrupts import InterruptController
+    from guestdbg.machine.memory import PhysicalMemory
 
 __all__ = ["board_shape", "check_shape"]
 

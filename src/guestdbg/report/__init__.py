@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest
 from guestdbg.report.errors import ReportError
 from guestdbg.report.executed_lines import ExecutedLines, executed_lines, read_coverage
 from guestdbg.report.hits import MOST_HITS, Hits
@@ -25,7 +25,10 @@ from guestdbg.report.page import page, write_page
 from guestdbg.report.recorded import recorded_hits
 from guestdbg.report.sources import Sources
 from guestdbg.report.table_log import read_table_log
-from guestdbg.trace import CoverageResult
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.trace import CoverageResult
 
 __all__ = [
     "MOST_HITS",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.report.executed_lines import ExecutedLines
-from guestdbg.report.sources import Sources
+if TYPE_CHECKING:
+    from guestdbg.report.executed_lines import ExecutedLines
+    from guestdbg.report.sources import Sources
 
 __all__ = ["MOST_FUNCTIONS", "MOST_LINES", "coverage_data"]
 

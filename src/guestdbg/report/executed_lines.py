@@ -6,11 +6,13 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.regular_file import open_regular_file
 from guestdbg.report.errors import ReportError
-from guestdbg.trace import CoverageResult
+
+if TYPE_CHECKING:
+    from guestdbg.trace import CoverageResult
 
 __all__ = ["ExecutedFunction", "ExecutedLines", "executed_lines", "read_coverage"]
 

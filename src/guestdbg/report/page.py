@@ -10,12 +10,14 @@ from collections import defaultdict
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.report.coverage_data import coverage_data
-from guestdbg.report.executed_lines import ExecutedLines
-from guestdbg.report.hits import HitRow, Hits
 from guestdbg.report.sources import Sources
+
+if TYPE_CHECKING:
+    from guestdbg.report.executed_lines import ExecutedLines
+    from guestdbg.report.hits import HitRow, Hits
 
 __all__ = ["page", "write_page"]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.semihosting.call_log import CallLog
 from guestdbg.semihosting.files import Files, HostFile
 from guestdbg.semihosting.handles import Console, Features, Handle, Terminal
 from guestdbg.semihosting.operations import Operation
-from guestdbg.semihosting.options import Semihosting
 from guestdbg.semihosting.remote import RemoteFiles, RemoteFileSystem, RemoteHost, RemoteInterrupted
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting.call_log import CallLog
+    from guestdbg.semihosting.options import Semihosting
 
 __all__ = ["Exited", "Machine", "SemihostingCalls"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.semihosting.options import Semihosting
+if TYPE_CHECKING:
+    from guestdbg.semihosting.options import Semihosting
 
 __all__ = [
     "Argument",

@@ -7,10 +7,12 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from guestdbg.closing import Closing
-from guestdbg.tables.columns import Column, Value, Values
+
+if TYPE_CHECKING:
+    from guestdbg.tables.columns import Column, Value, Values
 
 __all__ = ["CsvWriter"]
 

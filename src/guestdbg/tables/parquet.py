@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from guestdbg.closing import Closing
-from guestdbg.tables.columns import Column, Values
 from guestdbg.tables.libraries import library
+
+if TYPE_CHECKING:
+    from guestdbg.tables.columns import Column, Values
 
 __all__ = ["ParquetWriter", "arrow_table"]
 

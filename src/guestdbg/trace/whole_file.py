@@ -7,9 +7,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.closing import Closing
-from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.errors import GuestdbgError
 
 __all__ = ["WholeFile"]
 

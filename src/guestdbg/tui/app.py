@@ -10,20 +10,16 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.css.query import NoMatches
-from textual.widget import Widget
 from textual.widgets import Static
 
-from guestdbg.debugger import Guest
 from guestdbg.tui.errors import TuiError
-from guestdbg.tui.feed import Feed, News
 from guestdbg.tui.guest_thread import GuestThread
 from guestdbg.tui.printable import printable
 from guestdbg.tui.session import Session
@@ -34,6 +30,13 @@ from guestdbg.tui.widgets.lines import LinesView
 from guestdbg.tui.widgets.prompt import Prompt
 from guestdbg.tui.widgets.style import CSS
 from guestdbg.tui.widgets.values import RegistersView, WatchedView
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.widget import Widget
+
+    from guestdbg.debugger import Guest
+    from guestdbg.tui.feed import Feed, News
 
 __all__ = ["THEMES", "GuestApp", "run_app"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.disassembly import instruction
-from guestdbg.debugger import Guest
 from guestdbg.errors import GuestdbgError
 from guestdbg.tui.printable import printable
 from guestdbg.tui.view import Instruction
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["around"]
 

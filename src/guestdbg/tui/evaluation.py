@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.debugger import Cpu, Guest
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.errors import UnknownSymbol
 from guestdbg.debugger.program.drgn_objects import is_scalar, number
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.errors import GuestdbgError
 from guestdbg.library_errors import raised_as
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.printable import printable
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu, Guest
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["FORMATS", "evaluate", "formatted", "integer", "short"]
 

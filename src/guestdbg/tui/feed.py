@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.text import Text
 
-from guestdbg.tui.view import View
+    from guestdbg.tui.view import View
 
 __all__ = ["CONSOLE_BYTES", "HITS", "Feed", "News"]
 

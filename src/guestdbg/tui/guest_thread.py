@@ -14,18 +14,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from guestdbg.debugger import Stop
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
 from guestdbg.errors import GuestdbgError
 from guestdbg.tui.commands.command import Quit, Resume
 from guestdbg.tui.commands.registry import execute, find, split
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.printable import printable
-from guestdbg.tui.session import Session
 from guestdbg.tui.view import View
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Stop
+    from guestdbg.tui.session import Session
 
 __all__ = ["GuestThread"]
 

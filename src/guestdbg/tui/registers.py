@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from guestdbg.debugger import Cpu
+from typing import TYPE_CHECKING
+
 from guestdbg.errors import GuestdbgError
 from guestdbg.tui.printable import printable
 from guestdbg.tui.view import Register
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu
 
 __all__ = ["RegisterValues", "flags", "read_registers", "shown_registers"]
 

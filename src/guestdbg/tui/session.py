@@ -10,22 +10,25 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from guestdbg.debugger import Breakpoint, Cpu, Frame, Guest, Hit, Point, Stop, Watch
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount
-from guestdbg.machine import Time
 from guestdbg.terminal_text import hits
 from guestdbg.tui.disassembly import around
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.evaluation import short
-from guestdbg.tui.feed import Feed
 from guestdbg.tui.printable import printable
 from guestdbg.tui.registers import RegisterValues, flags, shown_registers
 from guestdbg.tui.source_files import SourceFiles
 from guestdbg.tui.view import Source, View, Watched
+
+if TYPE_CHECKING:
+    from guestdbg.machine import Time
+    from guestdbg.tui.feed import Feed
 
 __all__ = ["Display", "Session"]
 

@@ -1,9 +1,12 @@
 """What KVM_CHECK_EXTENSION answers about debugging, and whether it agrees with the processor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.registry import case
-from guestdbg.check.rig import Rig
 from guestdbg.kvm.constants import (
     KVM_API_VERSION,
     KVM_CAP_GUEST_DEBUG_HW_BPS,
@@ -15,6 +18,9 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_USE_SW_BP,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _DFR0 = by_name("ID_AA64DFR0_EL1")
 

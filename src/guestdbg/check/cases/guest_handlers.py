@@ -1,5 +1,9 @@
 """The guest's own debugging with handlers that continue, and with linked registers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, context_breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
@@ -7,7 +11,9 @@ from guestdbg.check import handlers
 from guestdbg.check.evidence import KDE, debug_itself
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each, numbered
-from guestdbg.check.rig import Rig
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _OWN = "Arm ARM D2 (AArch64 Self-hosted Debug)"
 _LINK = "Arm ARM D2.8 (Breakpoint types and linking of breakpoints)"

@@ -1,13 +1,15 @@
 """The interrupt controller as a device: creating and configuring it, and its lines' numbers"""
 
+from __future__ import annotations
+
 import errno
 from functools import partial
+from typing import TYPE_CHECKING
 
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, device_type, ready
 from guestdbg.check.layout import GICD, GICR, GICR_SIZE
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
 from guestdbg.kvm.constants import (
     KVM_CREATE_DEVICE_TEST,
     KVM_DEV_ARM_VGIC_GRP_ADDR,
@@ -18,6 +20,9 @@ from guestdbg.kvm.constants import (
     KVM_VGIC_V3_ADDR_TYPE_REDIST,
     KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _CREATE = "KVM API 4.79 (KVM_CREATE_DEVICE)"
 _DEVICE = "KVM API, devices/arm-vgic-v3.rst"

@@ -1,14 +1,19 @@
 """Interrupt lines: level and edge, pending and active, enabled, and what acknowledging does"""
 
+from __future__ import annotations
+
 import threading
+from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.layout import GICD
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
 from guestdbg.kvm import ExitIntr, ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _LINE = "KVM API 4.25 (KVM_IRQ_LINE)"
 _STATES = "Arm ARM IHI 0069, 4.1 (interrupt handling: inactive, pending, active)"

@@ -1,20 +1,25 @@
 """Interrupts of a machine that moves: register attributes, levels, and restoring them"""
 
+from __future__ import annotations
+
 import errno
 from functools import partial
+from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.layout import GICD
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
 from guestdbg.kvm.constants import (
     KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,
     KVM_DEV_ARM_VGIC_GRP_DIST_REGS,
     KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO,
     KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _GROUPS = "KVM API, devices/arm-vgic-v3.rst (KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _REDIST_REGS)"
 _SYSREGS = "KVM API, devices/arm-vgic-v3.rst (KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS)"

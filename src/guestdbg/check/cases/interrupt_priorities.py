@@ -1,11 +1,17 @@
 """Priorities of interrupts: order, masks, preemption, EOI modes, more than list registers"""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.layout import DATA, GICD
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _PRIORITY = "Arm ARM IHI 0069, 4.8 (interrupt prioritization)"
 _EOI = "Arm ARM IHI 0069, 4.1.2 (priority drop and deactivation), ICC_CTLR_EL1.EOImode"

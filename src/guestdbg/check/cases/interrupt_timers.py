@@ -1,19 +1,24 @@
 """The timers' interrupts: virtual and physical timer, masked, as a level, and out of WFI"""
 
+from __future__ import annotations
+
 import errno
 from functools import partial
+from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_TIMER_CTRL,
     KVM_ARM_VCPU_TIMER_IRQ_PTIMER,
     KVM_ARM_VCPU_TIMER_IRQ_VTIMER,
 )
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _TIMER = "Arm ARM D11.2.4 (Generic Timer: timers and their conditions)"
 _ATTRIBUTES = "KVM API, devices/vcpu.rst (KVM_ARM_VCPU_TIMER_CTRL)"

@@ -1,13 +1,19 @@
 """Interrupts between vCPUs: SGIs and their targets, routes of SPIs, PPIs, PSCI"""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check import layout
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.layout import GICD
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import Rig
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _SGI = "Arm ARM IHI 0069, ICC_SGI1R_EL1"
 _ROUTE = "Arm ARM IHI 0069, GICD_IROUTER<n>"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.check.differential.compare import Difference, compare
-from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import Program, ProgramError
 from guestdbg.check.differential.rules import RULES, Rule, explain
 from guestdbg.check.differential.shrink import Shrinker
 from guestdbg.check.differential.trace import Trace, TraceLine, Where
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.play import Player
 
 #: The number of programs that are compared at a time.
 BATCH = 500

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.exception_class import exception_class
-from guestdbg.check.differential.trace import Moment, Trace
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.trace import Moment, Trace
 
 #: A field of a moment, or of the end: its name, and its value in each trace.
 Field = tuple[str, object, object]

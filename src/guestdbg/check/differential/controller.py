@@ -6,8 +6,9 @@ or the script determines: no timers. Source: Documentation/virt/kvm/devices/arm-
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check.differential import layout
-from guestdbg.kvm import Device, Vm
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_SHIFT,
     KVM_ARM_IRQ_TYPE_SPI,
@@ -22,6 +23,9 @@ from guestdbg.kvm.constants import (
     KVM_VGIC_V3_ADDR_TYPE_REDIST,
 )
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Device, Vm
 
 #: The enabled interrupts and their priorities.
 PRIORITIES = {0: 0xA0, 1: 0x80, 2: 0xC0, 3: 0x60}

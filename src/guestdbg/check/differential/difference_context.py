@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.arm64.loadstore import PC, MemoryOperand, memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate.source import SCRATCH
 from guestdbg.check.differential.program import Debug, Program, SetReg
-from guestdbg.check.differential.trace import Seen, Trace
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_VALID_MASK,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.trace import Seen, Trace
 
 _ZVA, _ZVA_MASK = 0xD50B7420, 0xFFFFFFE0
 _ZVA_BLOCK = 64

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.program import Program
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.program import Program
 
 _TABLES = layout.tables()
 _SHARED = (

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
     # At run time it is imported only for a run with coverage.
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
     from guestdbg.trace import Coverage, CoverageResult
     from guestdbg.trace.coverage.files import CoverageFile
 

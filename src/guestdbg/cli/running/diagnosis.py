@@ -1,10 +1,13 @@
 """Where a guest was when it was stopped before its end, and whether it can ever go on."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.debugger import Guest
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 
 def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:

@@ -4,21 +4,26 @@ Only the thread that called ``run`` touches the guest. The keyboard's thread and
 set a field and interrupt the guest.
 """
 
+from __future__ import annotations
+
 import contextlib
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from guestdbg.cli.running.keyboard import ESCAPE_STATUS
 from guestdbg.cli.running.summary import RunOutcome, Totals
-from guestdbg.cli.running.terminal import Terminal
-from guestdbg.cli.running.tracer import HitTracer
-from guestdbg.debugger import Guest, Stop
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
-from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.cli.running.tracer import HitTracer
+    from guestdbg.debugger import Guest, Stop
+    from guestdbg.errors import GuestdbgError
 
 # The guest runs this long between two updates of the progress line.
 SLICE_SECONDS = 0.5

@@ -1,16 +1,20 @@
 """The log of `guestdbg run --log`: hits and how the run ended, as JSON lines or as a table."""
 
+from __future__ import annotations
+
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from guestdbg.cli.output_file import Existing, OutputFile, OutputFileError
 from guestdbg.cli.running import hit_output, hit_table
-from guestdbg.debugger import Hit
-from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 from guestdbg.tables import FORMATS, CsvWriter, ParquetWriter, Values
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
+    from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 __all__ = ["HitLog", "JsonLog", "NoLog", "TableLog", "check_log_path", "make_log"]
 

@@ -1,16 +1,20 @@
 """Who wrote to memory last, asked when a run has ended: `--last-write`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from guestdbg.cli.running import hit_output
-from guestdbg.cli.running.terminal import Terminal
-from guestdbg.debugger import Guest, Hit
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
 from guestdbg.terminal_text import hits
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest, Hit
 
 
 def check(guest: Guest, wheres: Iterable[str]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
-from guestdbg.debugger import Guest
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["lines", "what"]
 

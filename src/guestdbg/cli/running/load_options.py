@@ -1,16 +1,20 @@
 """The options of the commands that load a guest: how it is loaded, and on what board."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.option_types import number
-from guestdbg.machine.interrupts import GicVersion
 from guestdbg.semihosting import Semihosting, SemihostingError, Target
+
+if TYPE_CHECKING:
+    from guestdbg.machine.interrupts import GicVersion
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
 

@@ -1,13 +1,17 @@
 """Devices and instructions that a guest misses: as lines for people, and as JSON objects."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import Guest, UnimplementedInstruction
-from guestdbg.debugger.messages.guest_messages import Message
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger.messages.guest_messages import Message
 
 
 def show_messages(

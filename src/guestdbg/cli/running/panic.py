@@ -1,14 +1,18 @@
 """A guest whose kernel has panicked: task, registers and backtrace of the vCPU that printed it."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from guestdbg.cli.running.hit_output import frame_records
-from guestdbg.debugger import Cpu, Guest
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
 from guestdbg.terminal_text.hits import frames
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu, Guest
 
 _IN_A_ROW = 4
 _REGISTERS = (*(f"x{n}" for n in range(31)), "sp", "pc", "pstate", "ESR_EL1", "FAR_EL1", "ELR_EL1")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guestdbg.cli.running.guest_run import GuestRun
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
     # At run time they are imported only for a run with samples.
+    from guestdbg.cli.running.guest_run import GuestRun
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
     from guestdbg.trace import Sampler
     from guestdbg.trace.whole_file import WholeFile
 

@@ -1,13 +1,18 @@
 """The run goes to a file when it has ended: `--save`."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from guestdbg.cli.running.terminal import Terminal
-from guestdbg.debugger import Guest
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
 
 
 class SaveError(GuestdbgError):

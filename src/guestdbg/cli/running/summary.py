@@ -1,14 +1,18 @@
 """The end of `guestdbg run`: why it ended, how far the guest got, and the hits of each point."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.cli.running.points import ArmedPoints
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import Breakpoint, FollowedWatch, Guest, Watch
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.points import ArmedPoints
+    from guestdbg.cli.running.terminal import Terminal
 
 _INSTRUCTION = 4
 

@@ -1,13 +1,17 @@
 """What `guestdbg run` does at each hit: count it, print it, and stop at the limit."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import STOP, Hit
-from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 from guestdbg.terminal_text import hits
+
+if TYPE_CHECKING:
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 
 class HitSink(Protocol):

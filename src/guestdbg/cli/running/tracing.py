@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running.terminal import Terminal
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
     # At run time they are imported only for a run with a trace.
+    from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
     from guestdbg.trace import InstructionTrace, Trace
     from guestdbg.trace.tracing import About, Event
     from guestdbg.trace.tracing.writers import FileWriter

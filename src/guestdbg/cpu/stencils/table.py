@@ -1,6 +1,11 @@
 """The C source of a module's table of stencils (cpu/stencil_table.h)."""
 
-from .cut import Cut
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cut import Cut
 
 
 def _bytes(data: bytes) -> str:

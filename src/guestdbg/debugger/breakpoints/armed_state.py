@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
 from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
-from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -22,6 +21,9 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_USE_SW_BP,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.memory.brk_patches import PatchedMemory
 
 __all__ = ["OFF", "STEP_DISARMED", "Armable", "ArmedState", "InternalBreakpoint", "arm", "only_at"]
 

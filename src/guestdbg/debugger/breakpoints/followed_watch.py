@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.point import Point, Watch
 from guestdbg.debugger.errors import AddressError, BadRange, OutOfRegisters
-from guestdbg.debugger.program.pointer_path import PointerPath
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.pointer_path import PointerPath
 
 __all__ = ["POINTER_BYTES", "FollowedWatch", "Read"]
 

@@ -7,11 +7,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
-from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import BadRange, InvalidLocation
-from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.html_table import EDGE_ROWS
@@ -20,7 +17,9 @@ from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
 from guestdbg.tables import Column, Table, Tabular, Values
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.breakpoints.hit import Hit
+    from guestdbg.debugger.breakpoints.hit import Hit, TaskName
+    from guestdbg.debugger.breakpoints.task_words import TaskWords
+    from guestdbg.debugger.program.bit_field import BitField
 
 __all__ = ["Record", "Recording"]
 

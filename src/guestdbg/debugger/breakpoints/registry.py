@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
@@ -20,16 +20,18 @@ from guestdbg.debugger.breakpoints.point import (
     Watch,
 )
 from guestdbg.debugger.breakpoints.recording import Recording
-from guestdbg.debugger.breakpoints.restriction import TaskRestriction
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
-from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
-from guestdbg.debugger.hardware.requests import WatchRequest
-from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.pointer_path import PointerPath
 from guestdbg.debugger.program.resolver import Code, Data
-from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.restriction import TaskRestriction
+    from guestdbg.debugger.breakpoints.task_words import TaskWords
+    from guestdbg.debugger.hardware.requests import WatchRequest
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.debugger.program.pointer_path import PointerPath
+    from guestdbg.debugger.program.symbol_source import SymbolSource
 
 __all__ = ["PointRegistry"]
 

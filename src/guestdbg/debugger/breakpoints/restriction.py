@@ -6,10 +6,11 @@ points a ``TaskRestriction``.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.kvm import Vcpu
-from guestdbg.kvm.table_filters import Tables
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
+    from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["HitContext", "TaskRestriction"]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.point import Breakpoint
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Breakpoint
+    from guestdbg.debugger.memory.brk_patches import PatchedMemory
 
 __all__ = ["SoftwareBreakpoints"]
 

@@ -7,11 +7,12 @@ What a task is only those know who know the guest's operating system: a layer ab
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.debugger.breakpoints.hit import TaskName
-from guestdbg.kvm import Vcpu
-from guestdbg.kvm.hit_programs import Operation
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import TaskName
+    from guestdbg.kvm import Vcpu
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["UNKNOWN", "TaskWords"]
 

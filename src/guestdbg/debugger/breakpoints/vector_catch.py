@@ -16,13 +16,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.errors import AddressError, OutOfRegisters
-from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.kvm import ExitHlt, Vcpu
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
-from guestdbg.machine import Board, Segment
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.memory.address_space import AddressSpace
+    from guestdbg.machine import Board, Segment
 
 __all__ = ["REGISTERS_NEEDED", "VECTOR_TABLE_BYTES", "VectorCatch", "vbar_writes"]
 

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.breakpoints.hit import Hit, TaskName
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
-from guestdbg.debugger.breakpoints.registry import PointRegistry
-from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import Unsupported
-from guestdbg.debugger.execution.resume_guard import ResumeGuard
-from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
-from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint, Snapshots
-from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Code
-from guestdbg.debugger.program.symbol_source import SymbolSource
-from guestdbg.debugger.program.symbol_table import Symbol
-from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.backtrace import Backtrace, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.code_state import VcpuCodeState
-from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, SupportsRepeatedRuns, Vcpu
-from guestdbg.machine import Time
-from guestdbg.machine.device import Device
-from guestdbg.semihosting import RemoteHost
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.registry import PointRegistry
+    from guestdbg.debugger.breakpoints.task_words import TaskWords
+    from guestdbg.debugger.execution.resume_guard import ResumeGuard
+    from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
+    from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint, Snapshots
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.program_source import ProgramSource
+    from guestdbg.debugger.program.symbol_source import SymbolSource
+    from guestdbg.debugger.program.symbol_table import Symbol
+    from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.stop import Reason, Stop
+    from guestdbg.machine import Time
+    from guestdbg.machine.device import Device
+    from guestdbg.semihosting import RemoteHost
 
 __all__ = ["Execution"]
 

@@ -9,10 +9,13 @@ import signal
 import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.debugger.vcpu.dispatch import dispatch
-from guestdbg.debugger.vcpu.stop import Stop
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.scheduler import Scheduler
+    from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = ["defer_sigint"]
 

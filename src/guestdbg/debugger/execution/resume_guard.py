@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import GuestBusy
 from guestdbg.debugger.execution.keyboard_interrupt import defer_sigint
-from guestdbg.debugger.execution.scheduler import Scheduler
-from guestdbg.debugger.target import Target
-from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
+    from guestdbg.debugger.execution.scheduler import Scheduler
+    from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = ["ResumeGuard"]
 

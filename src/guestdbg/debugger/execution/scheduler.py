@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
-from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
@@ -22,6 +21,9 @@ from guestdbg.kvm import (
 )
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 from guestdbg.machine import ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.target import Target
 
 __all__ = ["Checkpoints", "RecordedTurns", "ResumeAction", "Scheduler"]
 

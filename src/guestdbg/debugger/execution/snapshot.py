@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from errno import EINVAL
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadSnapshot, Unsupported
-from guestdbg.debugger.execution.resume_guard import ResumeGuard
-from guestdbg.debugger.execution.scheduler import Scheduler
-from guestdbg.debugger.target import Target
-from guestdbg.debugger.vcpu.resume_state import ResumeState
-from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError, SupportsSnapshots
 from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot, MachineError
 from guestdbg.object_size import size_beside
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.resume_guard import ResumeGuard
+    from guestdbg.debugger.execution.scheduler import Scheduler
+    from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.resume_state import ResumeState
+    from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = ["GuestSnapshot", "ResumePoint", "Snapshots"]
 

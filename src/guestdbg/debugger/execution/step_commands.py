@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.instructions import is_call
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import NoDebugInfo, Unsupported
-from guestdbg.debugger.execution.scheduler import Scheduler
-from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.line_table import LineRow
-from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.stop import Stop
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.scheduler import Scheduler
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.debugger.program.line_table import LineRow
+    from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 
 __all__ = ["StepCommands"]
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import debug as arm64_debug
-from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger.errors import BadRange, OutOfRegisters
-from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
 from guestdbg.debugger.hardware.shortage import (
     BreakpointKey,
     breakpoint_shortage,
@@ -25,7 +24,11 @@ from guestdbg.debugger.hardware.watched_ranges import (
     share_registers,
     watched_ranges,
 )
-from guestdbg.kvm.table_filters import Tables
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind
+    from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
+    from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["Allocation", "allocate"]
 

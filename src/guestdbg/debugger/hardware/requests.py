@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.arm64.debug import AccessKind, Privilege
-from guestdbg.kvm.table_filters import Tables
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind, Privilege
+    from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["ACCESS_BITS", "BreakRequest", "Hardware", "WatchRequest"]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import debug as arm64_debug
-from guestdbg.arm64.debug import Privilege
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, WatchRequest
-from guestdbg.kvm.table_filters import Tables
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import Privilege
+    from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["WatchedRange", "covering_range", "share_registers", "watched_ranges"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from mmap import mmap
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.arm64.translate import SCTLR_M, TranslationFault, walk
 from guestdbg.debugger.errors import AddressError, InvalidLocation
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 __all__ = ["AddressSpace", "PhysicalMemory", "View", "virtual"]
 

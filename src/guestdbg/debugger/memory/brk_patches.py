@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import Unsupported
-from guestdbg.debugger.memory.address_space import View
 from guestdbg.kvm import SupportsCodeChanged
-from guestdbg.machine import Board
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.memory.address_space import View
+    from guestdbg.machine import Board
 
 __all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory"]
 

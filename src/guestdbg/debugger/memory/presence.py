@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import AddressError
-from guestdbg.machine import Board
+
+if TYPE_CHECKING:
+    from guestdbg.machine import Board
 
 __all__ = ["absence"]
 

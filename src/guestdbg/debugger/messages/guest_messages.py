@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.kvm import SupportsCpuModel, SupportsUndefinedInstructions, Vcpu
 from guestdbg.machine import Board, MissingDevice
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["GuestMessages", "Message"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.arm64.cpu_models import CpuModel
-from guestdbg.arm64.extension_encodings import ExtensionInstruction
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.hexadecimal_repr import hexadecimal
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.cpu_models import CpuModel
+    from guestdbg.arm64.extension_encodings import ExtensionInstruction
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["UnimplementedInstruction"]
 

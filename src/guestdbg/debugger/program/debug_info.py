@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.element_name import Element, element_path
-from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
-from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Resolver
-from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.program.symbol_source import SymbolSource
-from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.program_source import ProgramSource
+    from guestdbg.debugger.program.scopes import Block
+    from guestdbg.debugger.program.symbol_source import SymbolSource
+    from guestdbg.debugger.program.symbol_table import Symbol
 
 __all__ = ["DebugInfo"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import float_format, plain
-from guestdbg.debugger.program.float_format import FloatFormat
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
 
 __all__ = ["Element", "element_path"]
 

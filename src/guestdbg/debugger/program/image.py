@@ -23,7 +23,6 @@ from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.scopes import Scopes
 from guestdbg.debugger.program.section_table import SectionTable
 from guestdbg.debugger.program.split_units import SplitUnits, split_units
-from guestdbg.debugger.program.symbol_source import MovingSource
 from guestdbg.debugger.program.symbol_table import SymbolTable
 from guestdbg.library_errors import raised_as, reason
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.dwarfinfo import DWARFInfo
     from elftools.elf.elffile import ELFFile
+
+    from guestdbg.debugger.program.symbol_source import MovingSource
 
 __all__ = ["Image"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.debugger.errors import DebuggerError
-from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
+if TYPE_CHECKING:
+    from guestdbg.debugger.errors import DebuggerError
+    from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
 
 __all__ = ["ProgramSource"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.errors import (
@@ -21,18 +21,20 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_objects
-from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.demangled import display_name
-from guestdbg.debugger.program.drgn_objects import Extent
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
-from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.line_table import is_file
-from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.bit_field import BitField
+    from guestdbg.debugger.program.drgn_objects import Extent
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.symbol_source import SymbolSource
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
 

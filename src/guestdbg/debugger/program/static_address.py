@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import float_format, plain
-from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.variable_expression import Element, PathStep
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
 
 __all__ = ["StaticAddress", "static_address"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.debugger.program.symbol_table import Symbol
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.symbol_table import Symbol
 
 __all__ = ["MovingSource", "SymbolSource"]
 

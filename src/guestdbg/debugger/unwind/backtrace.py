@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.debugger.errors import InvalidLocation
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.html_table import table_html
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["DEFAULT_LIMIT", "Backtrace", "Frame", "Run", "check_limit"]
 

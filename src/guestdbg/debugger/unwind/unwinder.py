@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.instructions import without_pac
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.program.symbol_source import SymbolSource
-from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.unwind.backtrace import Backtrace, Frame
 from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.program.symbol_source import SymbolSource
+    from guestdbg.debugger.program.symbol_table import Symbol
 
 __all__ = ["Unwinder"]
 

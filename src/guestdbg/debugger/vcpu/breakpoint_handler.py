@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import Touched
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
-from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
-from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
-from guestdbg.debugger.vcpu.stop import Outcome, Stop
 from guestdbg.kvm import Exit, ExitDebug, ExitHlt, ExitIntr
 from guestdbg.kvm.regs import PC
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+    from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+    from guestdbg.debugger.vcpu.stop import Outcome, Stop
 
 __all__ = ["BreakpointHandler"]
 

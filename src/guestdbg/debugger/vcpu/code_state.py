@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.arm64.instructions import loaded_vectors, written_registers
 from guestdbg.debugger.program.local_variables.scoped_variables import FIRST_VECTOR, Place
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.kvm.regs import PC, V
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["VcpuCodeState"]
 

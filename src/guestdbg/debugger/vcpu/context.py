@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
-from guestdbg.debugger.breakpoints.hit import Hit, TaskName
-from guestdbg.debugger.breakpoints.point import Point
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
-from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.element_name import Element
-from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.code_state import VcpuCodeState
@@ -35,6 +29,14 @@ from guestdbg.kvm import (
 )
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
 from guestdbg.kvm.regs import PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import Hit, TaskName
+    from guestdbg.debugger.breakpoints.point import Point
+    from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.debugger.program.element_name import Element
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.target import Target
 
 __all__ = ["VcpuContext"]
 

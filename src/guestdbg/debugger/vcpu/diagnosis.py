@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from guestdbg.arm64.exception_class import EC, exception_class
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.memory.address_space import AddressSpace
-from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
-from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import FirstException, SupportsFirstException, SupportsInstructionCount, Vcpu
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.memory.address_space import AddressSpace
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
+    from guestdbg.debugger.vcpu.resume_state import ResumeState
 
 __all__ = ["Diagnosis", "VcpuStatus", "diagnose", "syndrome_words"]
 

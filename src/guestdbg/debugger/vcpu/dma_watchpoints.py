@@ -8,13 +8,17 @@ what was going on. They are reported before its next instruction.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
-from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 from guestdbg.kvm.regs import PC
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Watch
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 
 __all__ = ["DmaWatchpoints"]
 

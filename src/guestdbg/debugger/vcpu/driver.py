@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.exception_class import BREAKPT, BRK64, EC_SHIFT, SOFTSTP, WATCHPT
 from guestdbg.debugger.breakpoints.armed_state import STEP_DISARMED, InternalBreakpoint
-from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
-from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.diagnosis import syndrome_words
@@ -21,7 +19,6 @@ from guestdbg.debugger.vcpu.exception_injection import inject, would_take
 from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
 from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
-from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
@@ -34,6 +31,11 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_STOPPED,
 )
 from guestdbg.kvm.regs import PC
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
+    from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.resume_state import ResumeState
 
 __all__ = ["InternalBreakpoints", "TakeTurn", "VcpuDriver"]
 

@@ -8,11 +8,15 @@ this module does through one-reg what the processor does on taking one to EL1 (D
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.exception_class import BREAKPT, EC_SHIFT, SOFTSTP, WATCHPT
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.vcpu.exception_vectors import vector_offset
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 __all__ = ["inject", "would_take"]
 

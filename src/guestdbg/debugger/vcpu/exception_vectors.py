@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.pstate import SP_SEL, exception_level, uses_sp_elx
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SP_EL0, SP_EL1, SPSR_EL1, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 __all__ = ["SYNCHRONOUS", "ExceptionVectors", "vector_offset"]
 

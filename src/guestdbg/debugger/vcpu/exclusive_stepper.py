@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import exclusive_sequence
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.armed_state import only_at
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched, access_plan
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.exception_vectors import SYNCHRONOUS
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.resume_state import ActiveSequence
-from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.kvm import ExitDebug
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Watch
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.stop import Stop
+    from guestdbg.kvm import ExitDebug
 
 __all__ = ["FAILED_STORE", "ExclusiveStepper"]
 

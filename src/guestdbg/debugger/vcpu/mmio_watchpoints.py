@@ -7,16 +7,19 @@ watchpoint exception would be, so no watchpoint exit comes from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
-from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.kvm import ExitMmio
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP
 from guestdbg.kvm.regs import PC
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.stop import Stop
+    from guestdbg.kvm import ExitMmio
 
 __all__ = ["ONLY_READS", "MmioWatchpoints"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from guestdbg.arm64 import exclusive_sequence
-from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import Watch
-from guestdbg.debugger.vcpu.access_decoder import Touched
-from guestdbg.kvm import ExitDebug, GuestDebug
+if TYPE_CHECKING:
+    from guestdbg.arm64 import exclusive_sequence
+    from guestdbg.debugger.breakpoints.hit import Hit
+    from guestdbg.debugger.breakpoints.point import Watch
+    from guestdbg.debugger.vcpu.access_decoder import Touched
+    from guestdbg.kvm import ExitDebug, GuestDebug
 
 __all__ = ["ActiveSequence", "ResumeState"]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.vector_catch import (
     REGISTERS_NEEDED,
@@ -20,9 +21,7 @@ from guestdbg.debugger.breakpoints.vector_catch import (
 )
 from guestdbg.debugger.errors import AddressError, OutOfRegisters
 from guestdbg.debugger.target import PLAIN, Target
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.recorded_call import RecordedCall
-from guestdbg.debugger.vcpu.stop import Outcome
 from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
 from guestdbg.machine import ReplayError, Segment
@@ -35,6 +34,10 @@ from guestdbg.semihosting import (
     SemihostingCalls,
     operation_name,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.stop import Outcome
 
 __all__ = ["WAITS_FOR_INPUT", "catch_calls", "perform_call", "report_call"]
 

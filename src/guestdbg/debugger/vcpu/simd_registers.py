@@ -8,12 +8,14 @@ write of a lane leaves the other lanes as they are (DDI 0487, B1.2.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister
 from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import V
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 __all__ = [
     "FloatRegisters",

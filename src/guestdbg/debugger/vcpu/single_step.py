@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.exception_class import EC_SHIFT, SOFTSTP
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.semihosting import report_call
 from guestdbg.kvm import (
     Exit,
@@ -13,6 +14,9 @@ from guestdbg.kvm import (
     GuestDebug,
     SupportsInstructionLimit,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["EC_EITHER_EL", "STEPPED", "SingleStepper"]
 

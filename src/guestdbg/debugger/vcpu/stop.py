@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.html_table import fields_html
 from guestdbg.kvm import ExitIntr
-from guestdbg.machine import Time
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import Hit
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.vcpu.registers import Cpu
+    from guestdbg.machine import Time
 
 __all__ = ["Outcome", "Reason", "Stop"]
 

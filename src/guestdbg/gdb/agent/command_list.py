@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Hit
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluator import evaluate
-from guestdbg.gdb.agent.expression import Expression
 from guestdbg.gdb.agent.hit_target import HitTarget, RegisterName, no_system_registers
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
+    from guestdbg.gdb.agent.expression import Expression
 
 __all__ = ["CommandList"]
 

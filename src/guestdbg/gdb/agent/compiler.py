@@ -8,11 +8,14 @@ See ``guestdbg.kvm.hit_programs``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.agent.evaluator import signed
-from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
 from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, Op, Operation
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.agent.expression import Expression, Instruction
 
 __all__ = ["RegisterOperations", "any_of", "compile_expression"]
 

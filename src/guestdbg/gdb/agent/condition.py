@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Hit
-from guestdbg.debugger.breakpoints.conditions.compiler import Shape
 from guestdbg.gdb.agent.compiler import any_of
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluator import evaluate
-from guestdbg.gdb.agent.expression import Expression
 from guestdbg.gdb.agent.hit_target import (
     HitTarget,
     RegisterName,
     no_system_registers,
     register_operations,
 )
-from guestdbg.kvm.hit_programs import Operation
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
+    from guestdbg.debugger.breakpoints.conditions.compiler import Shape
+    from guestdbg.gdb.agent.expression import Expression
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["AgentCondition"]
 

@@ -7,11 +7,13 @@ distance is unsigned, and a distance of 64 or more shifts all bits out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.gdb.agent.errors import EvaluationError
-from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.agent.expression import Expression, Instruction
 
 __all__ = ["MAX_EVALUATED", "EvaluationTarget", "evaluate", "signed"]
 

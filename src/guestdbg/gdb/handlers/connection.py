@@ -5,9 +5,13 @@ Source: "Debugging with GDB", appendix E.2 and E.5 (general query packets).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packets import MAX_PACKET
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 
 def supported(session: SessionState, rest: bytes) -> bytes:

@@ -6,10 +6,13 @@ Source: "Debugging with GDB", appendix E.13.3 (the F reply packet).
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.file_io_request import FileIoReply, parse_reply
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 
 def reply(session: SessionState, rest: bytes) -> bytes | None:

@@ -12,12 +12,15 @@ import errno
 import logging
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 log = logging.getLogger(__name__)
 

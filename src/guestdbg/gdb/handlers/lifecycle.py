@@ -6,13 +6,16 @@ Source: "Debugging with GDB", appendix E.2 (packets).
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.end_reason import EndReason
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_number
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 
 def _check_process(session: SessionState, rest: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.memory.regions import region_at
 from guestdbg.gdb import thread_id
@@ -16,9 +16,11 @@ from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_number
 from guestdbg.gdb.packets import escape
 from guestdbg.gdb.register_file import CPSR, PC, SP, V0, Register
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent
-from guestdbg.gdb.task_threads import TaskThread
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
+    from guestdbg.gdb.task_threads import TaskThread
 
 _TRIPLE = b"aarch64-unknown-none-elf"
 _MACHINE = b"triple:%s;ptrsize:8;endian:little;" % _TRIPLE.hex().encode()

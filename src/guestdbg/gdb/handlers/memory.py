@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import AddressError
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.machine import MachineError
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 FEATURES = (b"binary-upload+",)
 

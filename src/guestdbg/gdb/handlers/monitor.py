@@ -5,13 +5,17 @@ Source: "Debugging with GDB", appendix E.5 (qRcmd). The commands are in ``guestd
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.monitor.registry import execute
 from guestdbg.gdb.packet_fields import parse_hex_bytes
 from guestdbg.gdb.packets import MAX_PACKET
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 #: The most output in one reply. What comes before it is sent as output ("O").
 _MAX_REPLY = (MAX_PACKET - 16) // 2

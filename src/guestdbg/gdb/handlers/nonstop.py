@@ -5,8 +5,12 @@ Source: "Debugging with GDB", appendix E.11 (remote non-stop) and E.10 (notifica
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 FEATURES = (b"QNonStop+",)
 

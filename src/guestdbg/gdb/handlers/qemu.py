@@ -11,10 +11,13 @@ Source: QEMU's docs/system/gdb.rst ("Advanced debugging options").
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.step_flags import StepFlags
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 _NAME = re.compile(rb"\.([A-Za-z]+)(.*)", re.DOTALL)
 # strtoul takes numbers with and without the prefix.

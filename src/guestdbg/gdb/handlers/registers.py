@@ -6,13 +6,16 @@ Source: "Debugging with GDB", appendix E.2 (packets).
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
 from guestdbg.gdb.register_file import SP, Register
-from guestdbg.gdb.session_state import Handler, SessionState
-from guestdbg.gdb.task_threads import TaskThread
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
+    from guestdbg.gdb.task_threads import TaskThread
 
 
 def _of_task(task: TaskThread, register: Register) -> bytes:

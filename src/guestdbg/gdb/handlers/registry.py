@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.handlers import (
     breakpoints,
     connection,
@@ -19,7 +21,9 @@ from guestdbg.gdb.handlers import (
     threads,
     xfer,
 )
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 __all__ = ["HANDLERS", "server_features"]
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.execution import ResumeAction
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_number
-from guestdbg.gdb.session_state import Handler, SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 FEATURES = (b"vContSupported+",)
 

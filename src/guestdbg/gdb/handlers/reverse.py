@@ -9,13 +9,16 @@ as it executes it with a step when it runs forwards.
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, Stop
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent, stop_event
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Stop
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 _AT_BEGIN = b"replaylog:begin;"
 

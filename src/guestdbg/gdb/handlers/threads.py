@@ -5,11 +5,15 @@ Source: "Debugging with GDB", appendix E.2 (H, T) and E.5 (qC, qfThreadInfo, qTh
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.session_state import Handler, SessionState
-from guestdbg.gdb.task_threads import TaskThread
 from guestdbg.gdb.thread_words import describe
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
+    from guestdbg.gdb.task_threads import TaskThread
 
 
 def _parse(session: SessionState, text: bytes) -> int:

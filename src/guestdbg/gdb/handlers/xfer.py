@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
@@ -14,9 +15,11 @@ from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.target_description import target_xml
 from guestdbg.gdb.thread_words import describe
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import Handler, SessionState
 
 # Every byte may need an escape.
 _MAX_READ = (MAX_PACKET - 16) // 2

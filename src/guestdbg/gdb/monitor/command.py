@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.session_state import SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 __all__ = ["Command", "MonitorError", "refuse_arguments"]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine.escapes import unescape
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 #: Typed bytes that the guest has not read yet.
 _MAX_PENDING = 64 << 10

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.debugger import Breakpoint, Watch
-from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.gdb.monitor.command import Command, MonitorError, refuse_arguments
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.gdb.thread_words import describe
 from guestdbg.kvm import SupportsDebugState, constants
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.bit_field import BitField
+    from guestdbg.gdb.session_state import SessionState
 
 _SHOWN = (
     "KVM_CAP_GUEST_DEBUG_HW_BPS",

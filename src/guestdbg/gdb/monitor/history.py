@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 _USAGE = "monitor last write|read|execution EXPRESSION"
 _STALE = "(GDB still shows the old registers: `maintenance flush register-cache`)\n"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.gdb.task_threads import MAX_TASKS
 
 if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
     from guestdbg.linux import Linux
 
 #: Lines of one command, and columns of a line.

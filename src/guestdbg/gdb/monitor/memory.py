@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine import MachineError
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 _ROW = 16
 _MAX_LENGTH = 4096

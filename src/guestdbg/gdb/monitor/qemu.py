@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from guestdbg.arm64.translate import Permissions
 from guestdbg.debugger import AddressError
 from guestdbg.debugger.memory.mapped_ranges import mapped_ranges
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.register_file import CPSR, PC, SP
-from guestdbg.gdb.session_state import SessionState
 from guestdbg.gdb.thread_words import describe
 from guestdbg.machine.layout import GICC_BASE, GICD_BASE, GICR_BASE
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.translate import Permissions
+    from guestdbg.gdb.session_state import SessionState
 
 #: Lines of `info mem`: about a megabyte of text.
 _MAX_LINES = 16384

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import registers
 from guestdbg.arm64.errors import UnknownName
 from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.register_file import QEMU_ALIASES
-from guestdbg.gdb.session_state import SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 # The views of V0 to V31, with their bits (DDI 0487, B1.2.1).
 _VIEWS = {"b": 8, "h": 16, "s": 32, "d": 64, "q": 128}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.monitor import (
     console,
@@ -16,7 +17,9 @@ from guestdbg.gdb.monitor import (
     watch,
 )
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 __all__ = ["COMMANDS", "execute"]
 

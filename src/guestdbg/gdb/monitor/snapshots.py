@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 #: Each may need as much memory as the guest has.
 MAX_SNAPSHOTS = 32

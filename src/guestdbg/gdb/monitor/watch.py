@@ -7,11 +7,15 @@ condition holds.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.debugger import InvalidLocation, Watch
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.spec_parser import parse_watch
 from guestdbg.gdb.monitor.command import Command, MonitorError
-from guestdbg.gdb.session_state import SessionState
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.session_state import SessionState
 
 _MAX_WATCHES = 64
 _USAGE = "monitor unwatch NUMBER | all: the numbers are those of `monitor watch`"

@@ -11,12 +11,9 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, overload
 
-from guestdbg.debugger.breakpoints.hit import AccessName
 from guestdbg.debugger.errors import InvalidLocation
-from guestdbg.debugger.program.bit_field import BitField
-from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.history.questions.as_tables import (
     table_of_accesses,
@@ -28,6 +25,11 @@ from guestdbg.history.questions.repeating import ROW
 from guestdbg.html_table import EDGE_ROWS
 from guestdbg.machine import Position
 from guestdbg.tables import Table, Tabular
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import AccessName
+    from guestdbg.debugger.program.bit_field import BitField
+    from guestdbg.debugger.program.float_format import FloatFormat
 
 __all__ = ["VALUE_ROW", "AccessRow", "Accesses", "Calls", "Value", "ValueDecoder", "Values"]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Guest
 from guestdbg.history.questions.access_table import Accesses, ValueDecoder
 from guestdbg.history.questions.accesses import check_limit
 from guestdbg.history.questions.ahead import Helpers, nobody
 from guestdbg.history.questions.intervals import check_interval, intervals
 from guestdbg.history.questions.repeating import ROW, Arrival, CodeQuery, repeat
-from guestdbg.history.travel import Travel
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["arrivals", "executions"]
 

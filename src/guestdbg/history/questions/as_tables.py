@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.history.questions.call_result import Call
 from guestdbg.tables import Column, Table, Values
-from guestdbg.tables.columns import Kind
+
+if TYPE_CHECKING:
+    from guestdbg.history.questions.call_result import Call
+    from guestdbg.tables.columns import Kind
 
 __all__ = ["table_of_accesses", "table_of_calls", "table_of_values"]
 

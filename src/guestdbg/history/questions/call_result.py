@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.machine import Position
 
 __all__ = ["Call"]
 

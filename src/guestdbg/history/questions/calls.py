@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from guestdbg.arm64.branches import BranchKind, branch
-from guestdbg.debugger import Guest
 from guestdbg.debugger.errors import AddressError, InvalidLocation, Unsupported
 from guestdbg.errors import GuestdbgError
 from guestdbg.history.questions.access_table import Calls
@@ -23,8 +22,11 @@ from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.intervals import check_interval
 from guestdbg.history.questions.procedure_calls import Result, argument, result_of
 from guestdbg.history.questions.repeating import Arrival, CodeQuery
-from guestdbg.history.travel import Travel
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["DEFAULT_CALLS", "CallsUntil", "calls"]
 

@@ -11,14 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.branches import BranchKind, branch
 from guestdbg.arm64.data_flow import written_by
-from guestdbg.debugger import Guest
-from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.history.travel import Travel
 from guestdbg.kvm.regs import PC
 from guestdbg.machine import Position, ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.history.travel import Travel
 
 __all__ = ["Instructions", "Writer", "WriterKind"]
 

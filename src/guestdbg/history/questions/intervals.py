@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.history.errors import OutsideHistory
-from guestdbg.history.travel import Travel
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["Interval", "check_interval", "intervals"]
 

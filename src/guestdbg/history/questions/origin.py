@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.arm64.data_flow import (
     ByteSource,
@@ -20,14 +20,16 @@ from guestdbg.arm64.data_flow import (
 )
 from guestdbg.arm64.disassembly import instruction as assembly
 from guestdbg.arm64.instructions import Access, InstructionClass, accesses, classify
-from guestdbg.debugger import Guest, Hit
 from guestdbg.debugger.errors import AddressError, NotInScope, OptimizedOut, Unsupported
 from guestdbg.debugger.program.drgn_import import drgn
 from guestdbg.history.questions.instructions import Instructions, Writer, WriterKind
 from guestdbg.history.questions.origin_result import Origin, OriginStep, Reason
 from guestdbg.history.search import Search
-from guestdbg.history.travel import Travel
-from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Hit
+    from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["is_register", "origin"]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
-from guestdbg.debugger import Hit
 from guestdbg.hexadecimal_repr import hexadecimal
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
 
 __all__ = ["Origin", "OriginStep", "Reason"]
 

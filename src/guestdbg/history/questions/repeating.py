@@ -11,15 +11,17 @@ from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import STOP, Guest, Hit, Point, Recording
 from guestdbg.debugger.errors import AddressError
 from guestdbg.errors import GuestdbgError
-from guestdbg.history.questions.intervals import Interval
-from guestdbg.history.travel import Travel
 from guestdbg.machine import Position, ReplayError
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind
+    from guestdbg.history.questions.intervals import Interval
+    from guestdbg.history.travel import Travel
 
 __all__ = ["ROW", "AccessQuery", "Arrival", "CodeQuery", "Found", "repeat", "repeat_from_here"]
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Guest
 from guestdbg.debugger.errors import BadRange
-from guestdbg.debugger.program.resolver import Data
 from guestdbg.history.questions.access_table import CHANGED_BY, VALUE_ROW, ValueDecoder, Values
 from guestdbg.history.questions.accesses import check_limit, parts
 from guestdbg.history.questions.ahead import Helpers, nobody
 from guestdbg.history.questions.intervals import Interval, check_interval
 from guestdbg.history.questions.repeating import ROW, AccessQuery, Found
-from guestdbg.history.travel import Travel
 from guestdbg.machine import Position
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.program.resolver import Data
+    from guestdbg.history.travel import Travel
 
 __all__ = ["values"]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import KVM_SET_GUEST_DEBUG
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.host.explain import guest_debug_of
-from guestdbg.kvm.interface import Vm
 from guestdbg.kvm.layouts import kvm_guest_debug
-from guestdbg.kvm.structures import GuestDebug
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.interface import Vm
+    from guestdbg.kvm.structures import GuestDebug
 
 _GUEST_DEBUG: Final = struct.Struct("=II16Q16Q16Q16Q")
 _KEPT: Final = 16

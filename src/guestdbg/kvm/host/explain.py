@@ -6,6 +6,7 @@ Each function is an ``Explain`` (see ``calls``), or makes one.
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import (
     KVM_CAP_SET_GUEST_DEBUG,
@@ -14,9 +15,11 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
-from guestdbg.kvm.host.calls import Explain
-from guestdbg.kvm.interface import Vm
 from guestdbg.kvm.structures import VcpuEvents, VcpuInit, control_names
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.host.calls import Explain
+    from guestdbg.kvm.interface import Vm
 
 
 def init_of(vm: Vm, init: VcpuInit) -> Explain:

@@ -7,13 +7,15 @@ import mmap
 from collections.abc import Iterator
 from ctypes import addressof, c_char
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import KVM_SET_USER_MEMORY_REGION
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host.calls import call
-from guestdbg.kvm.interface import Memory
 from guestdbg.kvm.layouts import kvm_userspace_memory_region
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.interface import Memory
 
 _CALL: Final = "KVM_SET_USER_MEMORY_REGION"
 

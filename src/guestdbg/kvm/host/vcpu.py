@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from ctypes import c_int
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_FINALIZE,
@@ -18,7 +18,6 @@ from guestdbg.kvm.constants import (
     KVM_SET_VCPU_EVENTS,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.host import device, explain, kick
 from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.host.debug_requests import DebugRequests
@@ -29,6 +28,9 @@ from guestdbg.kvm.host.run_page import RunPage
 from guestdbg.kvm.interface import Vcpu, Vm
 from guestdbg.kvm.layouts import kvm_mp_state, kvm_vcpu_events, kvm_vcpu_init
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
 
 _FEATURE_WORDS: Final = 7
 _U32: Final = (1 << 32) - 1

@@ -8,6 +8,7 @@ import mmap
 import os
 from collections.abc import Sequence
 from ctypes import addressof, c_char
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import (
     KVM_ARM_PREFERRED_TARGET,
@@ -21,7 +22,6 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host import device
-from guestdbg.kvm.host.caches import MakeVisible
 from guestdbg.kvm.host.calls import call, check_extension
 from guestdbg.kvm.host.device import HostDevice
 from guestdbg.kvm.host.slots import Slots
@@ -35,6 +35,9 @@ from guestdbg.kvm.layouts import (
     kvm_vcpu_init,
 )
 from guestdbg.kvm.structures import VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.host.caches import MakeVisible
 
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
 from guestdbg.kvm.soft.processor_features import has_full_ptr_auth, has_ras
+
+if TYPE_CHECKING:
+    from guestdbg.cpu.processor import Processor
 
 MAX_VCPUS: Final = 64
 MAX_MEMSLOTS: Final = 64

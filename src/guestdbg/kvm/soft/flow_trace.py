@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.cpu.processor import FlowBuffer
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vcpu_trace import VcpuTrace, check_start
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 __all__ = ["SoftFlowTrace", "start"]
 

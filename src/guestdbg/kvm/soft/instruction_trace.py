@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.cpu.processor import InstructionBuffer
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vcpu_trace import VcpuTrace, check_start
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 __all__ = ["SoftInstructionTrace", "start"]
 

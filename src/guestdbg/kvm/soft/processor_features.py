@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
+
+if TYPE_CHECKING:
+    from guestdbg.cpu.processor import Processor
 
 _ID_AA64ISAR1: Final = SYSREGS["ID_AA64ISAR1_EL1"].encoding
 _ID_AA64PFR0: Final = SYSREGS["ID_AA64PFR0_EL1"].encoding

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from guestdbg.arm64.cpu_models import CpuModel
 from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import PhysicalMemory, Processor
 from guestdbg.kvm.soft.capabilities import ipa_limit, target
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.cpu_models import CpuModel
 
 Clock = Literal["virtual", "host"]
 

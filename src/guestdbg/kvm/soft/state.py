@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.arm64.extension_encodings import extension_instruction
 from guestdbg.cpu.processor import (
@@ -23,15 +23,17 @@ from guestdbg.cpu.processor import (
     PhysicalMemory,
     Processor,
 )
-from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
 from guestdbg.kvm.soft.capabilities import MAX_VCPUS
-from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
 from guestdbg.kvm.soft.register_fields import U64
 from guestdbg.kvm.soft.run.fair_lock import FairLock
-from guestdbg.kvm.soft.vgic.arm_vgic import VgicCpu, VgicDist
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.debug_state import DebugPtr, Owner
+    from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
+    from guestdbg.kvm.soft.vgic.arm_vgic import VgicCpu, VgicDist
 
 log = logging.getLogger("guestdbg.kvm")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from guestdbg.cpu.processor import FlowBuffer, InstructionBuffer
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState, VmState
+
+if TYPE_CHECKING:
+    from guestdbg.cpu.processor import FlowBuffer, InstructionBuffer
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 __all__ = ["VcpuTrace", "check_start"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_CPU_FIQ,
     KVM_ARM_IRQ_NUM_MASK,
@@ -52,7 +51,10 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
 )
 from guestdbg.kvm.soft.vgic.vgic_kvm_device import VgicDevice
 from guestdbg.kvm.structures import VcpuInit
-from guestdbg.kvm.tracing import FlowKind
+
+if TYPE_CHECKING:
+    from guestdbg.container import MemoryImage, PageRuns
+    from guestdbg.kvm.tracing import FlowKind
 
 PAGE: Final = 4096
 

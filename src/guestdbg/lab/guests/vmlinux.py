@@ -9,6 +9,8 @@ whose package was verified. From a mirror without HTTPS the whole package is dow
 hash compared.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import re
@@ -16,16 +18,18 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from elftools.elf.elffile import ELFFile
 
 from guestdbg.lab import cache
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import packages
-from guestdbg.lab.fetch.debian_archive import Package
 from guestdbg.lab.guests.linux import LinuxGuest, linux_guest
 from guestdbg.lab.image import deb_stream
+
+if TYPE_CHECKING:
+    from guestdbg.lab.fetch.debian_archive import Package
 
 __all__ = ["debian_module_files", "debian_vmlinux"]
 

@@ -1,13 +1,18 @@
 """Connections that the host relays to servers in the lab: GDB's, to `guestdbg gdb`."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import selectors
 import socket
+from typing import TYPE_CHECKING
 
 from . import frames
 from .connection import Connection
-from .port import Port
+
+if TYPE_CHECKING:
+    from .port import Port
 
 
 class Relays:

@@ -1,5 +1,7 @@
 """The lab: boots it, runs commands in it, ends it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -12,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from guestdbg.lab import cache
 from guestdbg.lab.errors import CommandTimeout, LabError
@@ -31,12 +33,14 @@ from guestdbg.lab.inside.frames import (
     pieces,
 )
 from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
-from guestdbg.lab.machine.forward import Forward
 from guestdbg.lab.machine.guard import Guard
 from guestdbg.lab.machine.held_signals import held_signals
 from guestdbg.lab.machine.qemu import MachineOptions, find, processor, start
 from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
 from guestdbg.lab.machine.upload import Files, read_upload
+
+if TYPE_CHECKING:
+    from guestdbg.lab.machine.forward import Forward
 
 #: The directory in the lab where commands run by default.
 HOME = "/tmp"

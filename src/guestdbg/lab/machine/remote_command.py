@@ -1,12 +1,14 @@
 """One command in the lab, seen from the host: its input, its output, its results, its end."""
 
+from __future__ import annotations
+
 import json
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.inside.frames import (
@@ -30,8 +32,10 @@ from guestdbg.lab.inside.frames import (
     frame,
     frame_json,
 )
-from guestdbg.lab.machine.channel import Channel
 from guestdbg.lab.machine.forward import Connections, Forward
+
+if TYPE_CHECKING:
+    from guestdbg.lab.machine.channel import Channel
 
 
 @dataclass(frozen=True)

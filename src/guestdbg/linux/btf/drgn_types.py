@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.linux.btf.nesting import Nesting
@@ -21,8 +21,10 @@ from guestdbg.linux.btf.records import (
     TypeRecord,
     Void,
 )
-from guestdbg.linux.btf.table import Btf
 from guestdbg.linux.errors import BadBtf
+
+if TYPE_CHECKING:
+    from guestdbg.linux.btf.table import Btf
 
 __all__ = ["DrgnTypes"]
 

@@ -7,10 +7,13 @@ it would not come to an end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from guestdbg.linux.btf.records import Array, Composite, Kind, Prototype, Reference
-from guestdbg.linux.btf.table import Btf
 from guestdbg.linux.errors import BadBtf
+
+if TYPE_CHECKING:
+    from guestdbg.linux.btf.table import Btf
 
 __all__ = ["Nesting"]
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import BadImage, InvalidLocation
-from guestdbg.debugger.errors import DebuggerError
 from guestdbg.debugger.program.image import Image
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.errors import MissingKernelData
-from guestdbg.linux.processes.files import PageCache
-from guestdbg.linux.processes.mappings import Mapping
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.errors import DebuggerError
+    from guestdbg.linux.processes.files import PageCache
+    from guestdbg.linux.processes.mappings import Mapping
 
 __all__ = ["Executables", "load_bias"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import BadRange
 from guestdbg.linux.errors import CorruptedGuestData
-from guestdbg.linux.memory import KernelMemory
-from guestdbg.linux.processes.layout import KernelLayout
+
+if TYPE_CHECKING:
+    from guestdbg.linux.memory import KernelMemory
+    from guestdbg.linux.processes.layout import KernelLayout
 
 __all__ = ["PageCache", "Paths"]
 

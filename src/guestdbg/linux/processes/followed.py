@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Breakpoint, Guest, Hit, UnknownSymbol
 from guestdbg.linux.errors import MissingKernelData
-from guestdbg.linux.processes.tasks import TaskStructs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from guestdbg.linux.processes.tasks import TaskStructs
 
 __all__ = ["FollowedProcess", "ProcessFollower"]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
-from guestdbg.linux.state.layouts import Field, Layouts
+if TYPE_CHECKING:
+    from guestdbg.linux.state.layouts import Field, Layouts
 
 __all__ = ["KernelLayout"]
 

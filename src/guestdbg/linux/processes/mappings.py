@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.linux.errors import CorruptedGuestData
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.trees import maple_entries
-from guestdbg.linux.state.view import KernelView
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Mapping", "mappings"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from guestdbg.arm64.translate import SCTLR_M
 from guestdbg.debugger import AddressError, Guest
 from guestdbg.debugger.memory.address_space import AddressSpace, View
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
 
 __all__ = ["ProcessMemory"]
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Mapping_
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from guestdbg.debugger import (
     AddressError,
@@ -18,19 +18,15 @@ from guestdbg.debugger import (
     Guest,
     InvalidLocation,
 )
-from guestdbg.debugger.breakpoints.point import Predicate
 from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Code
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.kvm.table_filters import table_of
 from guestdbg.linux.errors import NoKernel, NoSuchTask
-from guestdbg.linux.memory import KernelMemory
 from guestdbg.linux.processes.executables import Executables
 from guestdbg.linux.processes.files import PageCache, Paths
 from guestdbg.linux.processes.followed import FollowedProcess, ProcessFollower
@@ -43,7 +39,13 @@ from guestdbg.linux.processes.recorded_tasks import RecordedTasks
 from guestdbg.linux.processes.restriction import ProcessRestriction
 from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary
 from guestdbg.linux.state.pages import page_size, vmemmap
-from guestdbg.linux.state.view import KernelView
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Predicate
+    from guestdbg.debugger.program.image import Image
+    from guestdbg.kvm import Vcpu
+    from guestdbg.linux.memory import KernelMemory
+    from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Processes"]
 

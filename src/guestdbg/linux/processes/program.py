@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from guestdbg.debugger import Breakpoint, Hit, OutOfRegisters
 from guestdbg.debugger.breakpoints.point import Predicate
-from guestdbg.debugger.program.image import Image
 from guestdbg.linux.processes.followed import FollowedProcess
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.image import Image
 
 __all__ = ["FollowFork", "ProgramBreakpoint"]
 

@@ -11,14 +11,17 @@ known: the debugger then reads the words itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.task_words import UNKNOWN
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Operation
-from guestdbg.linux.memory import KernelMemory
-from guestdbg.linux.processes.layout import KernelLayout
 from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary, context_of
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
+    from guestdbg.linux.memory import KernelMemory
+    from guestdbg.linux.processes.layout import KernelLayout
 
 __all__ = ["RecordedTasks"]
 

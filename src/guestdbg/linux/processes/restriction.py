@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.restriction import HitContext
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.kvm.table_filters import Tables, table_of
-from guestdbg.linux.processes.tasks import TaskStructs
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.restriction import HitContext
     from guestdbg.linux.processes.followed import FollowedProcess
+    from guestdbg.linux.processes.tasks import TaskStructs
 
 __all__ = ["ProcessRestriction"]
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger import AddressError
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import PSTATE, SP_EL0, SP_EL1
 from guestdbg.linux.errors import CorruptedGuestData
 from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
-from guestdbg.linux.processes.layout import KernelLayout
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
+    from guestdbg.linux.processes.layout import KernelLayout
 
 __all__ = ["KernelContext", "TaskStructs", "TaskSummary", "context_of"]
 

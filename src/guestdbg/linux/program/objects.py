@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Symbol
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.linux.btf import DrgnTypes
 from guestdbg.linux.btf.records import Kind
 from guestdbg.linux.program.per_cpu import PerCpu
 from guestdbg.linux.program.well_known import POINTERS, WELL_KNOWN
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Symbol
+    from guestdbg.linux.btf import DrgnTypes
 
 __all__ = ["ObjectFinder"]
 

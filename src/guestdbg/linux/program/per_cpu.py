@@ -7,8 +7,10 @@ exports some of those in the section, from which it follows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.linux.btf import Btf
+if TYPE_CHECKING:
+    from guestdbg.linux.btf import Btf
 
 __all__ = ["PerCpu"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Guest, Symbol
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.symbol_table import SymbolKind
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Symbol
 
 __all__ = ["SymbolFinder"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.records import Records, collect
 from guestdbg.linux.state.trees import maple_entries, xarray_entries
-from guestdbg.linux.state.view import KernelView, Object
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["Interrupt", "read_interrupts"]
 

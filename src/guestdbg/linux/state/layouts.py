@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.linux.btf.records import Array, Composite, Enumeration, Int, Kind, Member, Reference
 from guestdbg.linux.errors import BadBtf, MissingKernelData
-from guestdbg.linux.state.types import TypeTable
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.types import TypeTable
 
 __all__ = ["Field", "Layouts", "StructLayout"]
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
 from guestdbg.linux.state.records import Records, collect
-from guestdbg.linux.state.view import KernelView
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.view import KernelView
 
 __all__ = ["LogRecord", "read_log"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import AddressError, InvalidLocation
 from guestdbg.errors import GuestdbgError
@@ -10,7 +11,9 @@ from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.linux.errors import MissingKernelData
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.mounts import dentry_path
-from guestdbg.linux.state.view import KernelView, Object
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["Page", "page_size", "read_page", "vmemmap"]
 

@@ -6,10 +6,13 @@ Each walk is bounded, and ends with CorruptedGuestData for a tree that cannot be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from guestdbg.linux.errors import CorruptedGuestData
 from guestdbg.linux.memory import is_kernel_pointer
-from guestdbg.linux.state.view import KernelView
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.view import KernelView
 
 __all__ = ["maple_entries", "rb_entries", "xarray_entries"]
 

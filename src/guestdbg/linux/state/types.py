@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.linux.btf.records import Kind, TypeRecord
+if TYPE_CHECKING:
+    from guestdbg.linux.btf.records import Kind, TypeRecord
 
 __all__ = ["TypeTable"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger import AddressError, Guest, Symbol
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
 from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
-from guestdbg.linux.state.layouts import Layouts, StructLayout
-from guestdbg.linux.symbols import VmcoreInfo
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.layouts import Layouts, StructLayout
+    from guestdbg.linux.symbols import VmcoreInfo
 
 __all__ = ["KernelView", "Object", "list_entries"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
-from guestdbg.kvm import Vm
 from guestdbg.kvm.constants import KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
 from guestdbg.machine.devices.cfi_flash import CfiFlash
 from guestdbg.machine.devicetree import Node, Value, cells
@@ -14,6 +14,9 @@ from guestdbg.machine.layout import FLASH_BASE, FLASH_SIZE
 from guestdbg.machine.memory import Region
 from guestdbg.machine.sizes import format_size
 from guestdbg.machine.virtio.file_lock import lock_image
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Vm
 
 __all__ = ["Flash", "FlashFile", "flash_node"]
 

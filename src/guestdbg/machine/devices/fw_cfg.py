@@ -8,13 +8,15 @@ big-endian. Nothing can be written by the guest.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.errors import MachineError, PhysicalAddressError
 from guestdbg.machine.layout import FW_CFG_BASE, FW_CFG_SIZE
-from guestdbg.machine.memory import PhysicalMemory
 from guestdbg.machine.virtio.dma import DmaMemory
+
+if TYPE_CHECKING:
+    from guestdbg.machine.memory import PhysicalMemory
 
 __all__ = ["FwCfg", "Key"]
 

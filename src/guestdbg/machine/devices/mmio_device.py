@@ -6,15 +6,17 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.machine.devicetree import Node, Value, cells
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import SetLevel, no_interrupt
 from guestdbg.machine.layout import SPI_COUNT
-from guestdbg.machine.memory import PhysicalMemory
 from guestdbg.machine.virtio.dma import DmaMemory
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.memory import PhysicalMemory
 
 __all__ = ["DeviceAccess", "MmioDevice", "StubDevice"]
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import IntEnum, IntFlag
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.machine.console import Console
 from guestdbg.machine.devicetree import CLOCK_PHANDLE, Node, Value, cells
 from guestdbg.machine.layout import UART_BASE, UART_SIZE, UART_SPI
+
+if TYPE_CHECKING:
+    from guestdbg.machine.console import Console
 
 FIFO_DEPTH = 16
 ID_REGISTERS = 0xFE0

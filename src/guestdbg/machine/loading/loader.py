@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
     EmptyFileError,
     ForeignError,
@@ -38,6 +37,9 @@ from guestdbg.machine.loading import (
 from guestdbg.machine.loading.placement import DEVICE_TREE_ALIGNMENT, Places
 from guestdbg.machine.sizes import format_size
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
+if TYPE_CHECKING:
+    from guestdbg.machine.board import Board
 
 FileKind = Literal["elf", "raw", "image", "firmware"]
 Kind = Literal["auto", "elf", "raw", "image", "firmware"]

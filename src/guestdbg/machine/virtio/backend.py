@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.machine.inputs import Inputs
-from guestdbg.machine.virtio.dma import DmaMemory
-from guestdbg.machine.virtio.virtqueue import Virtqueue
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.virtio.dma import DmaMemory
+    from guestdbg.machine.virtio.virtqueue import Virtqueue
 
 __all__ = ["Backend", "TransportPort"]
 

@@ -6,12 +6,15 @@ import errno
 import logging
 import struct
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from guestdbg.machine.inputs import Inputs
-from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.disk_image import SECTOR, DiskImage
 from guestdbg.machine.virtio.virtqueue import CHAIN_MAX, Chain, QueueError, Virtqueue
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.virtio.backend import TransportPort
 
 __all__ = ["Block", "RequestType"]
 

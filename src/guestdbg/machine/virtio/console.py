@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from guestdbg.machine.console import Console, ConsoleState
-from guestdbg.machine.inputs import Inputs
-from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
-from guestdbg.machine.virtio.virtqueue import Virtqueue
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.virtio.backend import TransportPort
+    from guestdbg.machine.virtio.virtqueue import Virtqueue
 
 __all__ = ["VirtioConsole"]
 

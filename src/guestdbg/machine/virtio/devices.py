@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from guestdbg.machine.console import Console
-from guestdbg.machine.device import Device
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
-from guestdbg.machine.memory import PhysicalMemory
 from guestdbg.machine.usernet import NetSpec, UserNetwork, parse_net
 from guestdbg.machine.usernet.addresses import GUEST_MAC
-from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.block import Block
 from guestdbg.machine.virtio.console import VirtioConsole
 from guestdbg.machine.virtio.disk_image import open_image
@@ -21,6 +17,12 @@ from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
 from guestdbg.machine.virtio.entropy import Entropy
 from guestdbg.machine.virtio.network import Unplugged, VirtioNet
 from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
+
+if TYPE_CHECKING:
+    from guestdbg.machine.console import Console
+    from guestdbg.machine.device import Device
+    from guestdbg.machine.memory import PhysicalMemory
+    from guestdbg.machine.virtio.backend import Backend
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.machine.errors import PhysicalAddressError
-from guestdbg.machine.memory import PhysicalMemory, Region
+
+if TYPE_CHECKING:
+    from guestdbg.machine.memory import PhysicalMemory, Region
 
 __all__ = ["DmaMemory", "OnDma", "barrier"]
 

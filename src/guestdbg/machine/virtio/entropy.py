@@ -7,11 +7,14 @@ host, on time, or on anything that a replay would have to bring in. They are not
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-from guestdbg.machine.inputs import Inputs
-from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.virtqueue import Chain, QueueError, Virtqueue
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.virtio.backend import TransportPort
 
 __all__ = ["Entropy"]
 

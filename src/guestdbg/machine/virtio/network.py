@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.machine.inputs import Inputs
-from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.virtqueue import QueueError, Virtqueue
+
+if TYPE_CHECKING:
+    from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.virtio.backend import TransportPort
 
 __all__ = ["Network", "Unplugged", "VirtioNet"]
 

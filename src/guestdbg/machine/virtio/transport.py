@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.machine.device import SupportsFiles
 from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_SIZE, VIRTIO_SPI
-from guestdbg.machine.memory import PhysicalMemory
-from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.constants import Feature, InterruptStatus, Reg, Status
 from guestdbg.machine.virtio.dma import DmaMemory, OnDma
 from guestdbg.machine.virtio.virtqueue import QueueError, QueueState, Virtqueue
+
+if TYPE_CHECKING:
+    from guestdbg.machine.memory import PhysicalMemory
+    from guestdbg.machine.virtio.backend import Backend
 
 __all__ = ["EmptyTransports", "TransportState", "VirtioMmio"]
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.machine.errors import MachineError, PhysicalAddressError
-from guestdbg.machine.memory import Region
 from guestdbg.machine.virtio.dma import DmaMemory, barrier
+
+if TYPE_CHECKING:
+    from guestdbg.machine.memory import Region
 
 __all__ = ["CHAIN_MAX", "WORK_MAX", "Chain", "QueueError", "QueueState", "Virtqueue"]
 

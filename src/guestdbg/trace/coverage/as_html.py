@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from guestdbg.html_table import fields_html, table_html
-from guestdbg.trace.coverage.result import CoverageResult
+
+if TYPE_CHECKING:
+    from guestdbg.trace.coverage.result import CoverageResult
 
 __all__ = ["html_of"]
 

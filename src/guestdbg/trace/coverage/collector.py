@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from guestdbg.debugger import Guest
 from guestdbg.kvm import KvmError, SupportsCoverage
-from guestdbg.kvm.coverage import CoverageForm
 from guestdbg.trace.coverage.errors import CoverageError, CoverageUnavailable
 from guestdbg.trace.coverage.executed import Block, blocks_of, edges_of
 from guestdbg.trace.coverage.result import CoverageResult, VcpuCoverage
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.kvm.coverage import CoverageForm
 
 __all__ = ["Coverage"]
 

@@ -11,11 +11,13 @@ import logging
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.debugger import Image
 from guestdbg.trace.coverage.executed import Executed
-from guestdbg.trace.coverage.result import CoverageResult
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Image
+    from guestdbg.trace.coverage.result import CoverageResult
 
 __all__ = ["drcov"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.trace.coverage.drcov import drcov
 from guestdbg.trace.coverage.errors import CoverageError
 from guestdbg.trace.coverage.json_form import json_form
 from guestdbg.trace.coverage.lcov import lcov
-from guestdbg.trace.coverage.result import CoverageResult
 from guestdbg.trace.whole_file import WholeFile
+
+if TYPE_CHECKING:
+    from guestdbg.trace.coverage.result import CoverageResult
 
 __all__ = ["ENDINGS", "CoverageFile"]
 

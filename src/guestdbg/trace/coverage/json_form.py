@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.trace.coverage.result import CoverageResult, VcpuCoverage
+if TYPE_CHECKING:
+    from guestdbg.trace.coverage.result import CoverageResult, VcpuCoverage
 
 __all__ = ["json_form"]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from guestdbg.trace.coverage.result import CoverageResult
+if TYPE_CHECKING:
+    from guestdbg.trace.coverage.result import CoverageResult
 
 __all__ = ["lcov"]
 

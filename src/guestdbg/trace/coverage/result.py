@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from guestdbg.debugger import Guest
-from guestdbg.kvm.coverage import CoverageForm
-from guestdbg.tables import Table
 from guestdbg.trace.coverage.executed import Block, Executed
 from guestdbg.trace.coverage.source_code import (
     FunctionCoverage,
@@ -21,6 +18,11 @@ from guestdbg.trace.coverage.source_code import (
     has_lines,
     lines_of,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.kvm.coverage import CoverageForm
+    from guestdbg.tables import Table
 
 __all__ = ["CoverageResult", "TableName", "VcpuCoverage"]
 

@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, Image, Symbol
 from guestdbg.debugger.program.demangled import display_name
-from guestdbg.debugger.program.line_table import LineRow
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.trace.coverage.executed import Executed
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Image, Symbol
+    from guestdbg.debugger.program.line_table import LineRow
+    from guestdbg.trace.coverage.executed import Executed
 
 __all__ = ["FunctionCoverage", "LineCoverage", "functions_of", "has_lines", "lines_of"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest
 from guestdbg.debugger.program import dwarf_entries
 from guestdbg.debugger.program.local_variables.arguments import argument_register
 
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
 
+    from guestdbg.debugger import Guest
     from guestdbg.debugger.program.image import Image
 
 __all__ = ["CallArguments"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from guestdbg.trace.tracing.slices import Details
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.slices import Details
 
 __all__ = ["ChromeForm"]
 

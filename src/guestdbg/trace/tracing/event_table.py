@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.tables import Column, Table, Values
-from guestdbg.trace.tracing.event import About, Event
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.event import About, Event
 
 __all__ = ["table_of"]
 

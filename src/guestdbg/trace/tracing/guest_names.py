@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from guestdbg.debugger import Guest
-from guestdbg.debugger.program.debug_info import DebugInfo
+from typing import TYPE_CHECKING
+
 from guestdbg.errors import GuestdbgError
 from guestdbg.trace.tracing.event import Task
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.program.debug_info import DebugInfo
 
 __all__ = ["GuestNames"]
 

@@ -6,14 +6,16 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from guestdbg.debugger import Breakpoint, Guest, Hit
 from guestdbg.kvm import FlowTrace, SupportsInstructionTrace
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.instructions.records import header
 from guestdbg.trace.tracing.places import instructions_at
 from guestdbg.trace.tracing.streamed_file import StreamedFile
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Breakpoint, Guest, Hit
 
 __all__ = ["InstructionTrace"]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.closing import Closing
-from guestdbg.trace.tracing.event import About, Event
-from guestdbg.trace.tracing.streamed_file import StreamedFile
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.event import About, Event
+    from guestdbg.trace.tracing.streamed_file import StreamedFile
 
 __all__ = ["JsonLinesWriter"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.closing import Closing
-from guestdbg.trace.tracing.event import About, Event
 from guestdbg.trace.tracing.slices import SliceFile, Slices
-from guestdbg.trace.tracing.streamed_file import StreamedFile
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.event import About, Event
+    from guestdbg.trace.tracing.streamed_file import StreamedFile
 
 __all__ = ["SliceForm", "SliceWriter"]
 

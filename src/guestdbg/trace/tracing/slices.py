@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.trace.tracing.call_stack import CallStack
-from guestdbg.trace.tracing.event import About, Event, Task
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.event import About, Event, Task
 
 __all__ = ["CLOCK", "DEEPEST", "Details", "SliceFile", "Slices"]
 

@@ -6,14 +6,12 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self, get_args
+from typing import TYPE_CHECKING, Final, Self, get_args
 
-from guestdbg.debugger import Breakpoint, Guest, Hit
 from guestdbg.kvm import FlowTrace, SupportsCounterFrequency, SupportsFlowTrace
 from guestdbg.kvm.constants import KVM_REG_ARM_TIMER_CNT
 from guestdbg.kvm.regs import PSTATE
 from guestdbg.kvm.tracing import FlowKind
-from guestdbg.tables import Table
 from guestdbg.trace.tracing.call_arguments import CallArguments
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.event import Event, EventKind, EventWriter
@@ -22,6 +20,10 @@ from guestdbg.trace.tracing.flow_records import events_of
 from guestdbg.trace.tracing.guest_names import GuestNames
 from guestdbg.trace.tracing.hit_record import hit_record
 from guestdbg.trace.tracing.places import instructions_at
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Breakpoint, Guest, Hit
+    from guestdbg.tables import Table
 
 __all__ = ["MOST_EVENTS", "WHAT", "Trace"]
 

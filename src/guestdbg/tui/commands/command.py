@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Stop
-from guestdbg.tui.session import Session
+if TYPE_CHECKING:
+    from guestdbg.debugger import Stop
+    from guestdbg.tui.session import Session
 
 __all__ = ["Command", "Quit", "Resume"]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.machine.escapes import unescape
 from guestdbg.tui.commands.command import Command, Quit
 from guestdbg.tui.errors import CommandError
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger import NoDebugInfo, Stop
 from guestdbg.machine import Position
@@ -11,7 +11,9 @@ from guestdbg.terminal_text import hits
 from guestdbg.tui.commands.command import Command, Resume
 from guestdbg.tui.commands.running import count_of, repeated
 from guestdbg.tui.errors import CommandError
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import registers
 from guestdbg.arm64.errors import UnknownName
@@ -14,7 +15,9 @@ from guestdbg.tui.errors import CommandError
 from guestdbg.tui.evaluation import evaluate, formatted, integer, short
 from guestdbg.tui.printable import printable
 from guestdbg.tui.registers import read_registers
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS", "TOPICS"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.disassembly import instruction
 from guestdbg.tui.commands.command import Command
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.evaluation import FORMATS, evaluate, formatted, integer
 from guestdbg.tui.printable import printable
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]
 

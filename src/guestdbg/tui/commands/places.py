@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.terminal_text.hits import frames as frame_lines
 from guestdbg.tui.commands.command import Command
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.evaluation import integer
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.tui.commands import (
     general,
     going_back,
@@ -13,7 +15,9 @@ from guestdbg.tui.commands import (
 )
 from guestdbg.tui.commands.command import Command, Resume
 from guestdbg.tui.errors import CommandError
-from guestdbg.tui.session import Session
+
+if TYPE_CHECKING:
+    from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS", "KEYS", "execute", "find", "split"]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import events
 
 from guestdbg.tui.console_text import ConsoleText
 from guestdbg.tui.input_keys import bytes_of
 from guestdbg.tui.widgets.lines import LinesView
+
+if TYPE_CHECKING:
+    from textual import events
 
 __all__ = ["LEAVE", "ConsoleView"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.text import Text
-from textual import events
 
 from guestdbg.tui.widgets.rows import RowsView
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from textual import events
 
 __all__ = ["LinesView"]
 

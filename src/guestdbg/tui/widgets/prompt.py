@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from textual import events
 from textual.widgets import Input
 
 from guestdbg.tui.commands.completion import complete
+
+if TYPE_CHECKING:
+    from textual import events
 
 __all__ = ["Prompt"]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
-from textual import events
 
 from guestdbg.tui.view import Register, View
 from guestdbg.tui.widgets.rows import RowsView
+
+if TYPE_CHECKING:
+    from textual import events
 
 __all__ = ["RegistersView", "WatchedView"]
 

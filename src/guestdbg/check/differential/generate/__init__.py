@@ -18,8 +18,9 @@ script  what the host does
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
-from guestdbg.check.assembler import Item
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.generate import branch, data, interrupts, memory, simd, system
 from guestdbg.check.differential.generate.debug import LENGTH
@@ -27,6 +28,9 @@ from guestdbg.check.differential.generate.script import script
 from guestdbg.check.differential.generate.source import BASES, DATA, PLACES, SCRATCH, Source
 from guestdbg.check.differential.program import Program, ProgramError
 from guestdbg.check.differential.vectors import BUDGET, POLICIES, STEP_POLICIES, ending, vectors
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
 
 
 def _simple(s: Source, own: int) -> list[Item]:

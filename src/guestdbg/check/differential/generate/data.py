@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from guestdbg.check.assembler import Item
-from guestdbg.check.differential.generate.source import Maker, Source
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
+    from guestdbg.check.differential.generate.source import Maker, Source
 
 
 def _r(s: Source) -> int:

@@ -6,11 +6,15 @@ the CPU interface are undefined, which is an exception like any other.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
-from guestdbg.check.assembler import Item
 from guestdbg.check.differential import controller, layout
 from guestdbg.check.differential.generate.source import SCRATCH, Maker, Source
 from guestdbg.check.differential.program import Action, Line
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
 
 #: ICC_CTLR_EL1 differs between processors.
 _READ = ("ICC_RPR_EL1", "ICC_PMR_EL1", "ICC_HPPIR1_EL1", "ICC_IGRPEN1_EL1", "ISR_EL1")

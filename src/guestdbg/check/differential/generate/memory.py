@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
-from guestdbg.check.assembler import Item
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.generate.source import DEVICE, PLACES, SCRATCH, Maker, Source
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
 
 _SINGLES = (
     *(("str", 3), ("ldr", 3), ("strw", 2), ("ldrw", 2), ("ldrsw", 2), ("strh", 1), ("ldrh", 1)),

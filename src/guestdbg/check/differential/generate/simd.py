@@ -5,9 +5,13 @@ Encodings that the architecture leaves unallocated are not made, nor those of la
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
-from guestdbg.check.assembler import Item
 from guestdbg.check.differential.generate.source import SCRATCH, Maker, Source
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
 
 _FPCR, _FPSR = 0xD51B4400, 0xD53B4420  # MSR FPCR, X0; MRS X0, FPSR
 #: The fields of FPCR: AHP, DN, FZ, RMode.

@@ -11,12 +11,16 @@ permitted  where the architecture permits both
 
 from __future__ import annotations
 
-from guestdbg.check.differential.compare import Difference
+from typing import TYPE_CHECKING
+
 from guestdbg.check.differential.difference_context import DifferenceContext
-from guestdbg.check.differential.program import Program
 from guestdbg.check.differential.rules import emulation, permitted
 from guestdbg.check.differential.rules.base import RULES, Rule
-from guestdbg.check.differential.trace import Trace
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.trace import Trace
 
 __all__ = ["RULES", "Rule", "explain"]
 assert emulation

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.reserved import watched_range
 from guestdbg.check.differential.rules.base import (
     DATA_ABORTS,
@@ -18,6 +18,9 @@ from guestdbg.check.differential.rules.base import (
     only,
     rule,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.difference_context import DifferenceContext
 
 _NZCV = 0xF << 28
 _ALIGNMENT = 0x21

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.reserved import (
     breakpoint_is_reserved,
     link_is_reserved,
@@ -21,6 +22,9 @@ from guestdbg.check.differential.rules.base import (
     only,
     rule,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.difference_context import DifferenceContext
 
 
 @rule(

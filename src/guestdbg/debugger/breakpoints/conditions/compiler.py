@@ -12,7 +12,7 @@ import ast
 import math
 from collections.abc import Callable
 from functools import reduce
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.debugger.breakpoints.conditions import language
 from guestdbg.debugger.breakpoints.conditions.language import HIT_NAMES, Integer
@@ -29,11 +29,13 @@ from guestdbg.debugger.breakpoints.conditions.parts import (
     widened,
 )
 from guestdbg.debugger.breakpoints.conditions.vector_registers import VectorOperand, vector_operand
-from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.float_format import DOUBLE, FloatFormat
 from guestdbg.debugger.program.local_variables.location import FIRST_VECTOR
-from guestdbg.debugger.program.static_address import StaticAddress
 from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Operation
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.bit_field import BitField
+    from guestdbg.debugger.program.static_address import StaticAddress
 
 __all__ = ["Compilable", "Shape", "compile_condition"]
 

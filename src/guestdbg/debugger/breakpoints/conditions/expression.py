@@ -23,7 +23,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.breakpoints.conditions import bounds, language
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
@@ -43,7 +43,9 @@ from guestdbg.debugger.errors import (
 from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_objects import scalar
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm.hit_programs import Operation
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["Condition", "ConditionError", "cond"]
 

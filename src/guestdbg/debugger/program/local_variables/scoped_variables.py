@@ -23,7 +23,6 @@ from guestdbg.debugger.errors import (
 from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.cxx_references import is_reference
 from guestdbg.debugger.program.drgn_errors import drgn_errors
-from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.local_variables.arguments import argument_register
 from guestdbg.debugger.program.local_variables.location import (
     FIRST_VECTOR,
@@ -32,11 +31,8 @@ from guestdbg.debugger.program.local_variables.location import (
     needs_vectors,
     variable_location,
 )
-from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
 from guestdbg.debugger.program.local_variables.stack_frame import frame_variable, register_value
 from guestdbg.debugger.program.local_variables.type_size import MOST_IN_REGISTERS, type_size
-from guestdbg.debugger.program.scopes import Block
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.variable_expression import Expression, parse
 from guestdbg.errors import GuestdbgError
@@ -44,7 +40,11 @@ from guestdbg.errors import GuestdbgError
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
 
+    from guestdbg.debugger.program.drgn_program import DrgnProgram
     from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
+    from guestdbg.debugger.program.scopes import Block
+    from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["FIRST_VECTOR", "CodeState", "Place", "ScopedVariables"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import float_format
-from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.float_format import SINGLE
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.drgn_program import DrgnProgram
 
 __all__ = ["frame_variable", "register_value"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -10,8 +11,10 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_VALID_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState
-from guestdbg.kvm.structures import GuestDebug
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
+    from guestdbg.kvm.structures import GuestDebug
 
 
 def set_guest_debug(vcpu: VcpuState, debug: GuestDebug) -> None:

@@ -14,10 +14,9 @@ hardware before the guest runs, and what the guest wrote to its own set is saved
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
-from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.soft.debug.switch import (
     MDCR_ALWAYS,
     load_mdccint,
@@ -39,6 +38,9 @@ from guestdbg.kvm.soft.state import (
     HOST_DEBUG_STATE,
     VcpuState,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.debug_state import DebugPtr, Owner
 
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 # Either traps every access of the guest to the debug registers: TDE implies TDA.

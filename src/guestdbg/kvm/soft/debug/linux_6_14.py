@@ -16,10 +16,9 @@ guest wrote (``leave``). The state is described in ``VcpuState`` (state.py).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
-from guestdbg.kvm.debug_state import Owner
 from guestdbg.kvm.soft.debug.switch import (
     MDCR_ALWAYS,
     load_mdccint,
@@ -41,6 +40,9 @@ from guestdbg.kvm.soft.state import (
     OWNER_HOST,
     VcpuState,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.debug_state import Owner
 
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 _MDSCR_OF_HOST: Final = MDSCR_SS | MDSCR_MDE | MDSCR_KDE

@@ -7,7 +7,7 @@ hardware already holds is not loaded again.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
@@ -18,8 +18,10 @@ from guestdbg.kvm.soft.register_fields import (
     MDCR_TPM,
     MDCR_TPMCR,
 )
-from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.structures import DebugRegisters
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 #: Trapped in every guest: performance monitors, the debug ROM address, the OS Lock registers.
 MDCR_ALWAYS: Final = MDCR_TPM | MDCR_TPMCR | MDCR_TDRA | MDCR_TDOSA

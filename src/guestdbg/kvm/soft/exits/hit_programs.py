@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.exception_class import EC_MASK, EC_SHIFT
 from guestdbg.cpu.processor import HitPrograms
@@ -12,7 +13,9 @@ from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import ExitDebug
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
-from guestdbg.kvm.soft.state import VcpuState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 
 def install(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.soft.exits.inject_fault import skip_instr
 from guestdbg.kvm.soft.exits.psci import PSCI_FUNCTIONS, psci_call
 from guestdbg.kvm.soft.register_fields import U32, U64
-from guestdbg.kvm.soft.state import VcpuState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.state import VcpuState
 
 SMCCC_VERSION: Final = 0x80000000
 SMCCC_1_1: Final = 0x10001

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.exception_class import EC, EC_MASK, EC_SHIFT
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.soft.exits.inject_fault import (
     inject_dabt,
     inject_pabt,
@@ -23,7 +22,10 @@ from guestdbg.kvm.soft.register_fields import (
     ISS_FSC_TYPE,
     ISS_S1PTW,
 )
-from guestdbg.kvm.soft.state import VcpuState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.state import VcpuState
 
 _IABT_LOW: Final = int(EC.IABT_LOW)
 

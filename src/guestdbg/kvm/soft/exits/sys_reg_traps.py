@@ -6,17 +6,19 @@ the OS Lock, which EL2 keeps itself, and those whose accesses EL2 must see.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS, encode16
-from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.regs import name_of, sys_reg_id
 from guestdbg.kvm.soft.debug.debug_regs import DEBUG_TRAPS, Read, Write, wi
 from guestdbg.kvm.soft.exits.inject_fault import inject_undef, skip_instr
 from guestdbg.kvm.soft.register_fields import HCR_TVM, SCTLR_C, SCTLR_M
 from guestdbg.kvm.soft.registers.sys_regs import ID_REGISTERS, encodings, get_sys_reg
-from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.soft.vgic import vgic, vgic_mmio_v3
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.state import VcpuState
 
 #: MSR (register); with bit 21 set MRS. The register's encoding is in bits 20 to 5.
 _MSR: Final = 0xD500_0000

@@ -7,9 +7,8 @@ virtualise. Writes by one-reg access are in sys_regs.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.fields import Register
 from guestdbg.arm64.idregs import (
     ID_AA64DFR0_EL1,
     ID_AA64ISAR1_EL1,
@@ -20,8 +19,11 @@ from guestdbg.arm64.idregs import (
 )
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC
-from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_V3
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.fields import Register
+    from guestdbg.kvm.soft.state import VcpuState
 
 _MIDR: Final = SYSREGS["MIDR_EL1"].encoding
 _PFR0: Final = SYSREGS["ID_AA64PFR0_EL1"].encoding

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS, encode16
 from guestdbg.kvm.errors import KvmError
@@ -16,7 +16,9 @@ from guestdbg.kvm.regs import name_of, sys_reg_id
 from guestdbg.kvm.soft.debug.debug_regs import DEBUG_REGS
 from guestdbg.kvm.soft.processor_features import has_ras
 from guestdbg.kvm.soft.registers.id_regs import has_ptrauth, sanitised_id_reg
-from guestdbg.kvm.soft.state import VcpuState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 
 def encodings(names: Iterable[str]) -> frozenset[int]:

@@ -6,12 +6,14 @@ instruction limit; it gets an exit instead.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_INTERNAL_ERROR_DELIVERY_EV
 from guestdbg.kvm.exits import Exit, ExitInternalError
-from guestdbg.kvm.soft.state import VcpuState
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 _ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding
 _ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding

@@ -5,13 +5,17 @@ They are handled before the vCPU's next entry.
 
 from __future__ import annotations
 
-from guestdbg.kvm.exits import Exit
+from typing import TYPE_CHECKING
+
 from guestdbg.kvm.soft.register_fields import HCR_VF, HCR_VI
 from guestdbg.kvm.soft.registers import timer
 from guestdbg.kvm.soft.registers.reset import reset_vcpu, update_lines
 from guestdbg.kvm.soft.run.waiting import sleep
-from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.soft.vgic import vgic, vgic_init
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.state import VcpuState
 
 
 def request(vcpu: VcpuState) -> None:

@@ -6,11 +6,13 @@ import bisect
 import mmap
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from guestdbg.container import PageRuns
 from guestdbg.cpu.processor import Pages
-from guestdbg.kvm.soft.snapshot.present_pages import Runs
+
+if TYPE_CHECKING:
+    from guestdbg.container import PageRuns
+    from guestdbg.kvm.soft.snapshot.present_pages import Runs
 
 __all__ = ["ChangedPages", "changed_pages"]
 

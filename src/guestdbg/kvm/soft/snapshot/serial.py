@@ -9,13 +9,11 @@ from __future__ import annotations
 import errno
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.container.values import conforms, decode, encode, record_types
 from guestdbg.cpu.processor import DirtyPages, Pages
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Snapshot
 from guestdbg.kvm.soft.snapshot.changed_pages import changed_pages
 from guestdbg.kvm.soft.snapshot.snapshots import PAGE, Region, SoftSnapshot, machine_shape
 from guestdbg.kvm.soft.state import (
@@ -30,6 +28,10 @@ from guestdbg.kvm.soft.state import (
 )
 from guestdbg.kvm.soft.vgic import save as vgic_save
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.container import MemoryImage, PageRuns
+    from guestdbg.kvm.interface import Snapshot
 
 _Set = DebugRegisters
 

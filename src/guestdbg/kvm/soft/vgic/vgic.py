@@ -9,11 +9,14 @@ may do either, for then no vCPU is in the guest; everything else needs the lock 
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vgic import vgic_v3
 from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_NR_LR, VgicCpu, VgicDist, VgicIrq
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 
 def get_dist(vm: VmState) -> VgicDist:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VmState
 from guestdbg.kvm.soft.vgic import vgic, vgic_mmio_v2, vgic_mmio_v3, vgic_v3
 from guestdbg.kvm.soft.vgic.arm_vgic import (
     V2_CPU_SIZE,
@@ -21,6 +21,9 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VgicDist,
     VgicIrq,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VmState
 
 
 def create(vm: VmState, model: int) -> None:

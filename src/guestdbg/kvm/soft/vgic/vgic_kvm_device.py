@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm import constants as kvm
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Device
 from guestdbg.kvm.regs import name_of, sys_reg_id
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vgic import vgic, vgic_init, vgic_mmio, vgic_mmio_v2, vgic_mmio_v3
 from guestdbg.kvm.soft.vgic.arm_vgic import (
     V2_CPU_SIZE,
@@ -23,8 +22,11 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_V3,
     VgicDist,
 )
-from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterTable
 from guestdbg.kvm.soft.vgic.vgic_sys_reg_v3 import ICC_REGS
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
+    from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterTable
 
 _SET: Final = "KVM_SET_DEVICE_ATTR"
 _GET: Final = "KVM_GET_DEVICE_ATTR"

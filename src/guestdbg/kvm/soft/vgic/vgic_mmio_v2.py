@@ -5,7 +5,8 @@ The guest's accesses to the CPU interface do not come here: the processor has it
 
 from __future__ import annotations
 
-from guestdbg.kvm.soft.state import VcpuState
+from typing import TYPE_CHECKING
+
 from guestdbg.kvm.soft.vgic import vgic, vgic_v3
 from guestdbg.kvm.soft.vgic import vgic_mmio as mmio
 from guestdbg.kvm.soft.vgic.arm_vgic import (
@@ -14,6 +15,9 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_NR_PRIVATE_IRQS,
 )
 from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterTable, region
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 _GICD_CTLR, _GICD_TYPER, _GICD_IIDR = 0, 4, 8
 _GICC_CTLR, _GICC_PMR, _GICC_BPR, _GICC_ABPR, _GICC_IIDR = 0, 4, 8, 0x1C, 0xFC

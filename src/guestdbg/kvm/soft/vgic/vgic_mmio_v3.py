@@ -6,9 +6,9 @@ There is no ITS, so there are no LPIs: their registers keep what the kernel keep
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vgic import vgic, vgic_v3
 from guestdbg.kvm.soft.vgic import vgic_mmio as mmio
 from guestdbg.kvm.soft.vgic.arm_vgic import (
@@ -27,6 +27,9 @@ from guestdbg.kvm.soft.vgic.vgic_mmio_v2 import (
     IIDR_REVISION_SHIFT,
     enable_dist,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 _ENABLE_SS_G1, _ARE_NS, _DS = 1 << 1, 1 << 4, 1 << 6
 _CTLR_IR, _CTLR_CES = 1 << 2, 1 << 1

@@ -6,10 +6,9 @@ the virtual CPU interface are in the processor (ICH_*_EL2).
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.kvm.soft.state import VcpuState, VmState
 from guestdbg.kvm.soft.vgic.arm_vgic import (
     V3_DIST_SIZE,
     V3_REDIST_SIZE,
@@ -20,6 +19,9 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VgicDist,
     VgicIrq,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState, VmState
 
 _ICH_HCR: Final = SYSREGS["ICH_HCR_EL2"].encoding
 _ICH_VMCR: Final = SYSREGS["ICH_VMCR_EL2"].encoding

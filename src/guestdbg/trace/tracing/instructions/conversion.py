@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from guestdbg.arm64.disassembly import instruction
 from guestdbg.tables import CsvWriter, ParquetWriter
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.instructions.lines import json_lines
-from guestdbg.trace.tracing.instructions.records import Record, RecordFile
 from guestdbg.trace.tracing.instructions.rows import COLUMNS, row_groups
 from guestdbg.trace.tracing.instructions.tarmac import tarmac_lines
 from guestdbg.trace.tracing.streamed_file import StreamedFile
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.instructions.records import Record, RecordFile
 
 __all__ = ["FORMS", "check_form", "convert"]
 
