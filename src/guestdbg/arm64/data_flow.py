@@ -13,11 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.instructions import InstructionClass, classify
-from guestdbg.arm64.loadstore import MemoryOperand, memory_operand
-from guestdbg.arm64.structures import Structures, structures
+from guestdbg.arm64.loadstore import memory_operand
+from guestdbg.arm64.structures import structures
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.loadstore import MemoryOperand
+    from guestdbg.arm64.structures import Structures
 
 __all__ = [
     "COMPUTED",

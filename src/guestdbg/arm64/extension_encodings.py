@@ -9,11 +9,15 @@ versions, which execute as NOP.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.arm64.cpu_models import DEFAULT_CPU, CpuModel
-from guestdbg.arm64.extension_encodings_simd import SIMD_ROWS, Row
+from guestdbg.arm64.cpu_models import DEFAULT_CPU
+from guestdbg.arm64.extension_encodings_simd import SIMD_ROWS
 from guestdbg.arm64.features import FEATURES
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.cpu_models import CpuModel
+    from guestdbg.arm64.extension_encodings_simd import Row
 
 __all__ = ["EXTENSION_ROWS", "ExtensionInstruction", "extension_instruction"]
 

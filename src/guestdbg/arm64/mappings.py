@@ -8,22 +8,27 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.translate import (
     SCTLR_EE,
     SCTLR_WXN,
-    Permissions,
     TranslationFault,
     _first_table,
-    _Format,
     _format,
-    _Half,
     _half,
     _level_shift,
     _permissions,
     _restrictions,
     start_level,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.translate import (
+        Permissions,
+        _Format,
+        _Half,
+    )
 
 __all__ = ["MAX_RANGES", "MAX_TABLES", "MappedRange", "Mappings", "mappings"]
 

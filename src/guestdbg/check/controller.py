@@ -10,7 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from guestdbg.check.layout import GICC, GICD, GICR, GICR_SIZE
-from guestdbg.kvm import Device, KvmError
+from guestdbg.kvm import KvmError
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_PPI,
     KVM_ARM_IRQ_TYPE_SHIFT,
@@ -38,6 +38,7 @@ from guestdbg.kvm.regs import sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.check.rig import Rig
+    from guestdbg.kvm import Device
 
 _TYPES = {2: KVM_DEV_TYPE_ARM_VGIC_V2, 3: KVM_DEV_TYPE_ARM_VGIC_V3}
 

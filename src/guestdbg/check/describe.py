@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.esr import ESR
 from guestdbg.check.layout import DONE, REPORTED, TAKEN
-from guestdbg.kvm import Exit, ExitDebug, ExitMmio
+from guestdbg.kvm import ExitDebug, ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Exit
 
 _VECTOR_SIZE = 0x800
 

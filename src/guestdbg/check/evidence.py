@@ -8,7 +8,7 @@ KVM_SET_GUEST_DEBUG. What does not work with them either is missing in the proce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
@@ -16,8 +16,11 @@ from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
 from guestdbg.check import layout
 from guestdbg.check.describe import taken_vector
-from guestdbg.check.rig import PSTATE_D, Rig
+from guestdbg.check.rig import PSTATE_D
 from guestdbg.kvm import ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 MDE, KDE = 1 << 15, 1 << 13
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import EC, Syndrome
 from guestdbg.arm64.exception_class import exception_class
@@ -10,7 +11,10 @@ from guestdbg.arm64.iss import SoftwareStepIss, WatchpointIss
 from guestdbg.check import layout
 from guestdbg.check.describe import exit_words, syndrome, taken_vector
 from guestdbg.check.verdict import Failure
-from guestdbg.kvm import Exit, ExitDebug, ExitMmio
+from guestdbg.kvm import ExitDebug, ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Exit
 
 
 class Expectations:

@@ -13,13 +13,16 @@ guest continues depends on the exception:
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import EC_SHIFT, exception_class
 from guestdbg.check import assembler as asm
 from guestdbg.check import layout
-from guestdbg.check.rig import PSTATE_D, Rig
+from guestdbg.check.rig import PSTATE_D
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _LOG = layout.DATA + 0x100000
 _LOG_SIZE = 24 * 64

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import Kvm, constants
+from guestdbg.kvm import constants
 from guestdbg.kvm.regs import sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.check.registry import Case
     from guestdbg.check.runner import Result
+    from guestdbg.kvm import Kvm
 
 #: The registers that say which cases can be judged: the debug unit, the processor, its extensions.
 IDENTITY = (

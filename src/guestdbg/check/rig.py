@@ -15,16 +15,12 @@ from guestdbg.check import layout
 from guestdbg.check.expect import Expectations
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.kvm import (
-    Exit,
     ExitIntr,
     ExitMmio,
     GuestDebug,
-    Kvm,
     KvmError,
     SupportsCodeChanged,
     SupportsInstructionLimit,
-    Vcpu,
-    Vm,
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_PSCI_0_2,
@@ -39,6 +35,12 @@ from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.check.watchdog import Watchdog
+    from guestdbg.kvm import (
+        Exit,
+        Kvm,
+        Vcpu,
+        Vm,
+    )
 
 ENABLE = KVM_GUESTDBG_ENABLE
 STEP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP

@@ -1,12 +1,18 @@
 """`guestdbg caps`: the capabilities of the provider, by KVM_CHECK_EXTENSION, and its processor."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from guestdbg.cli.provider_options import provider_options, who
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm import Kvm, SupportsCpuModel, SupportsTier, constants, open_kvm
+from guestdbg.kvm import SupportsCpuModel, SupportsTier, constants, open_kvm
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Kvm
 
 NOTES = {
     "KVM_CAP_SET_GUEST_DEBUG": "guest debugging",

@@ -1,21 +1,27 @@
 """`guestdbg check`: the conformance suite of the KVM guest-debug interface."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from guestdbg.check import CASES, Case, Result, select
+from guestdbg.check import CASES, select
 from guestdbg.check.report import counts, document, of_case
 from guestdbg.check.runner import run_cases
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.provider_options import provider_options, who
 from guestdbg.cli.running.option_types import Seconds
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm import Kvm, open_kvm
+from guestdbg.kvm import open_kvm
+
+if TYPE_CHECKING:
+    from guestdbg.check import Case, Result
+    from guestdbg.kvm import Kvm
 
 _INDENT = "      "
 _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}

@@ -16,10 +16,10 @@ from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate, of_name
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
-from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
+from guestdbg.check.differential.program import ProgramError, dumps, loads
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
-from guestdbg.check.differential.trace import Trace, from_json, to_json
+from guestdbg.check.differential.trace import from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
@@ -30,6 +30,8 @@ from guestdbg.lab import Lab
 
 if TYPE_CHECKING:
     from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.trace import Trace
 
 _NUMBER = click.option(
     "-n",

@@ -1,8 +1,10 @@
 """`guestdbg replay`: a recorded run again, with other breakpoints, watchpoints and questions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +13,11 @@ from guestdbg.cli.running.report_options import report_options
 from guestdbg.cli.running.session import Reports, perform
 from guestdbg.container import RECORDED_RUN, ContainerError, form_of
 from guestdbg.container.file_form import MAGIC_SIZE
-from guestdbg.debugger import Guest, load
+from guestdbg.debugger import load
 from guestdbg.machine.virtio import parse_drive
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 
 @click.command(

@@ -1,11 +1,15 @@
 """`guestdbg report`: a run as a page of HTML."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from guestdbg.cli.output_file import Existing, OutputFile
+from guestdbg.cli.output_file import OutputFile
 from guestdbg.report import Hits, Sources, page, read_coverage, read_log
+
+if TYPE_CHECKING:
+    from guestdbg.cli.output_file import Existing
 
 
 @click.command(

@@ -1,8 +1,10 @@
 """`guestdbg run`: a guest with breakpoints and watchpoints, from the command line."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +14,11 @@ from guestdbg.cli.running.option_types import guest_text
 from guestdbg.cli.running.report_options import report_options
 from guestdbg.cli.running.saved_run import SaveOptions
 from guestdbg.cli.running.session import Reports, Typing, perform
-from guestdbg.debugger import Guest, load
+from guestdbg.debugger import load
 from guestdbg.machine.virtio import parse_drive
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 
 @click.command(

@@ -1,11 +1,15 @@
 """`guestdbg trace`: a recorded trace of instructions in another form."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from guestdbg.cli.output_file import Existing, OutputFile
+from guestdbg.cli.output_file import OutputFile
 from guestdbg.trace.tracing.instructions import RecordFile, check_form, convert
+
+if TYPE_CHECKING:
+    from guestdbg.cli.output_file import Existing
 
 
 @click.command(

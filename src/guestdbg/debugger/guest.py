@@ -23,11 +23,11 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.execution.facade import Execution
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
-from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
-from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
+from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.execution.snapshot import Snapshots
 from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.guest_html import guest_html
-from guestdbg.debugger.memory.address_space import AddressSpace, virtual
+from guestdbg.debugger.memory.address_space import virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
 from guestdbg.debugger.messages.kernel_panic import KernelReports
@@ -36,16 +36,20 @@ from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
-from guestdbg.debugger.vcpu.diagnosis import Diagnosis, diagnose
+from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.semihosting import catch_calls
 from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.execution.scheduler import ResumeAction
+    from guestdbg.debugger.execution.snapshot import GuestSnapshot
+    from guestdbg.debugger.memory.address_space import AddressSpace
     from guestdbg.debugger.origin import Origin
     from guestdbg.debugger.program.resolver import Data, Where
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.debugger.program.symbol_table import Symbol
+    from guestdbg.debugger.vcpu.diagnosis import Diagnosis
     from guestdbg.debugger.vcpu.stop import Stop
     from guestdbg.machine import Board, Loaded, Segment
 

@@ -26,8 +26,6 @@ from guestdbg.container import (
     ContainerError,
     ContainerFile,
     MemoryImage,
-    PageRuns,
-    PageSource,
     Section,
     expand,
     page_sections,
@@ -37,7 +35,7 @@ from guestdbg.container.pages import PAGE, SECTION_BYTES, Slice
 from guestdbg.container.values import decode, encode, record_types
 from guestdbg.debugger.errors import BadImage, BadSnapshot, Unsupported
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
-from guestdbg.debugger.guest import Guest, OnPanic
+from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.vcpu.resume_state import ResumeState
@@ -46,11 +44,8 @@ from guestdbg.kvm import KvmError, SupportsOptions, open_kvm
 from guestdbg.library_errors import raised_as
 from guestdbg.machine import (
     Board,
-    Console,
     DriveSpec,
     MachineError,
-    MmioDevice,
-    NetSpec,
     Region,
     RtcStart,
     Segment,
@@ -59,6 +54,16 @@ from guestdbg.machine import (
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 if TYPE_CHECKING:
+    from guestdbg.container import (
+        PageRuns,
+        PageSource,
+    )
+    from guestdbg.debugger.guest import OnPanic
+    from guestdbg.machine import (
+        Console,
+        MmioDevice,
+        NetSpec,
+    )
     from guestdbg.semihosting import Semihosting
     from guestdbg.workers import WorkerPool
 

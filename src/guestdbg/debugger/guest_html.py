@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.point import Breakpoint, Point
+from guestdbg.debugger.breakpoints.point import Breakpoint
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.errors import GuestdbgError
 from guestdbg.html_table import fields_html, table_html
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Point
     from guestdbg.debugger.vcpu.registers import Cpu
 
 __all__ = ["guest_html"]

@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from guestdbg.container import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, ContainerError, Form, form_of
+from guestdbg.container import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, ContainerError, form_of
 from guestdbg.debugger.errors import near
-from guestdbg.debugger.guest import Guest, OnPanic
+from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
@@ -23,21 +23,26 @@ from guestdbg.kvm import KvmError, open_kvm
 from guestdbg.machine import (
     Board,
     Console,
-    DriveSpec,
     Kind,
     LoadError,
-    MmioDevice,
-    NetSpec,
-    Region,
-    RtcStart,
     parse_drive,
     parse_size,
 )
 from guestdbg.machine import load as load_into
-from guestdbg.machine.console import ByteSink, Sink
+from guestdbg.machine.console import ByteSink
 from guestdbg.machine.loading.placement import DEVICE_TREE_ALIGNMENT
 
 if TYPE_CHECKING:
+    from guestdbg.container import Form
+    from guestdbg.debugger.guest import OnPanic
+    from guestdbg.machine import (
+        DriveSpec,
+        MmioDevice,
+        NetSpec,
+        Region,
+        RtcStart,
+    )
+    from guestdbg.machine.console import Sink
     from guestdbg.machine.interrupts import GicVersion
     from guestdbg.machine.loading.loader import Loaded
     from guestdbg.semihosting import Semihosting

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
-from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint
 from guestdbg.debugger.errors import DebuggerError, InvalidLocation, Unsupported
 from guestdbg.debugger.memory.presence import absence
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind, Privilege
+    from guestdbg.debugger.breakpoints.point import Kind, Predicate, Watch
     from guestdbg.debugger.breakpoints.recording import Recording
     from guestdbg.debugger.breakpoints.registry import PointRegistry
     from guestdbg.debugger.breakpoints.restriction import TaskRestriction

@@ -7,22 +7,25 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
+from guestdbg.debugger.breakpoints.armed_state import arm
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
-from guestdbg.kvm import SupportsInstructionLimit, SupportsTableFilters, Vcpu
+from guestdbg.kvm import SupportsInstructionLimit, SupportsTableFilters
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
     KVM_CAP_GUEST_DEBUG_HW_WPS,
     KVM_MP_STATE_STOPPED,
 )
 from guestdbg.kvm.regs import core_reg, sys_reg
-from guestdbg.machine import Board, Time
+from guestdbg.machine import Time
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.armed_state import ArmedState
     from guestdbg.debugger.breakpoints.task_words import TaskWords
     from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
     from guestdbg.debugger.program.debug_info import DebugInfo
+    from guestdbg.kvm import Vcpu
+    from guestdbg.machine import Board
     from guestdbg.semihosting import SemihostingCalls
 
 __all__ = ["PLAIN", "Target"]

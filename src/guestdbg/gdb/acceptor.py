@@ -15,10 +15,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.first_packet import FirstPacket, judge
-from guestdbg.gdb.listen_address import ListenAddress, listen
+from guestdbg.gdb.listen_address import listen
 from guestdbg.gdb.packets import frame
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.listen_address import ListenAddress
 
 __all__ = ["Acceptor", "Client"]
 

@@ -13,7 +13,7 @@ import errno
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from guestdbg.debugger import Breakpoint, DebuggerError, Point
+from guestdbg.debugger import Breakpoint, DebuggerError
 from guestdbg.debugger.errors import OutOfRegisters
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent import AgentCondition, BreakpointLists, CommandList
@@ -21,15 +21,17 @@ from guestdbg.gdb.breakpoint_key import (
     HARDWARE,
     SOFTWARE,
     WATCH_ACCESS,
-    BreakpointKey,
     packet_error,
 )
 from guestdbg.gdb.brk_guards import BrkGuards
 from guestdbg.gdb.errors import PacketError
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Guest
+    from guestdbg.debugger import Guest, Point
     from guestdbg.gdb.agent.hit_target import RegisterName
+    from guestdbg.gdb.breakpoint_key import (
+        BreakpointKey,
+    )
 
 __all__ = ["ClientBreakpoints"]
 

@@ -13,11 +13,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from guestdbg.debugger import Breakpoint, DebuggerError, Hit, Watch
+from guestdbg.debugger import DebuggerError, Watch
 from guestdbg.debugger.errors import OutOfRegisters
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Guest
+    from guestdbg.debugger import Breakpoint, Guest, Hit
 
 __all__ = ["BrkGuards"]
 

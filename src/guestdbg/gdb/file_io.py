@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.file_io_request import FileIoRequest
 from guestdbg.machine.layout import RAM_BASE
-from guestdbg.semihosting import Argument, RemoteGone, RemoteInterrupted
+from guestdbg.semihosting import RemoteGone, RemoteInterrupted
 
 if TYPE_CHECKING:
     from guestdbg.gdb.session_state import SessionState
+    from guestdbg.semihosting import Argument
 
 __all__ = ["FileIo"]
 

@@ -9,9 +9,13 @@ import errno
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.errors import PacketError
-from guestdbg.semihosting import Argument, Name
+from guestdbg.semihosting import Name
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting import Argument
 
 __all__ = ["FileIoReply", "FileIoRequest", "parse_reply"]
 

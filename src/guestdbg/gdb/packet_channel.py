@@ -8,10 +8,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.packets import Damaged, Decoder, Mark, Packet, PacketEvent, frame
+from guestdbg.gdb.packets import Damaged, Decoder, Mark, Packet, frame
 
 if TYPE_CHECKING:
     from guestdbg.gdb.connection import Connection
+    from guestdbg.gdb.packets import PacketEvent
 
 __all__ = ["PacketChannel"]
 

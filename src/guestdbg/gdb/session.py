@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.connection import Connection, Hangup
+from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.file_io import FileIo
 from guestdbg.gdb.handlers.registry import HANDLERS, server_features
@@ -18,6 +18,7 @@ from guestdbg.history import InThePast
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, GuestSnapshot, Stop
+    from guestdbg.gdb.connection import Connection
     from guestdbg.gdb.end_reason import EndReason
 
 __all__ = ["Session"]

@@ -19,7 +19,7 @@ from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
 from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, SIGTRAP, StopEvent, stop_event
-from guestdbg.gdb.task_threads import TaskThread, TaskThreads
+from guestdbg.gdb.task_threads import TaskThreads
 from guestdbg.gdb.thread_states import ThreadStates
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.gdb.connection import Connection
     from guestdbg.gdb.file_io_request import FileIoRequest
+    from guestdbg.gdb.task_threads import TaskThread
     from guestdbg.machine import Time
 
 __all__ = ["Handler", "SessionState"]

@@ -9,12 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Stop, Watch
+from guestdbg.debugger import Watch
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.register_file import EXPEDITED, PC, SP
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Stop
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.gdb.breakpoints import ClientBreakpoints
 

@@ -6,9 +6,13 @@ Source: "Debugging with GDB", appendix G (target descriptions), G.5.1 (AArch64 f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from guestdbg.gdb.register_file import PC, SP, Register, RegisterFile
+from guestdbg.gdb.register_file import PC, SP
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.register_file import Register, RegisterFile
 
 __all__ = ["SYSTEM_FEATURE", "target_xml"]
 

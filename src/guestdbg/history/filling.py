@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from guestdbg.history.checkpoints import Checkpoint
-from guestdbg.history.recorder import MIN_DISTANCE, Recorder
+from guestdbg.history.recorder import MIN_DISTANCE
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
+    from guestdbg.history.recorder import Recorder
 
 __all__ = ["Filling"]
 

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from guestdbg.arm64.branches import Branch, BranchKind, branch
+from guestdbg.arm64.branches import BranchKind, branch
 from guestdbg.arm64.instructions import is_call
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.kvm.regs import PC, PSTATE
-from guestdbg.machine import Position, ReplayError
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
+    from guestdbg.arm64.branches import Branch
     from guestdbg.debugger import Guest, Hit
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.history.search import Search
     from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["FrameWalk", "Instruction", "Way"]
 

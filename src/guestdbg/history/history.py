@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Guest, Hit, Point, Stop
+from guestdbg.debugger import Hit, Stop
 from guestdbg.debugger.validation import integer
 from guestdbg.history.errors import (
     BudgetTooSmall,
@@ -19,7 +19,7 @@ from guestdbg.history.errors import (
 )
 from guestdbg.history.questions.accesses import DEFAULT_LIMIT, accesses
 from guestdbg.history.questions.arrivals import executions
-from guestdbg.history.questions.calls import DEFAULT_CALLS, CallsUntil, calls
+from guestdbg.history.questions.calls import DEFAULT_CALLS, calls
 from guestdbg.history.questions.origin import origin
 from guestdbg.history.questions.values import values
 from guestdbg.history.reverse_steps import ReverseSteps
@@ -37,7 +37,9 @@ from guestdbg.machine import MachineError, Position, Time, parse_size
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind
+    from guestdbg.debugger import Guest, Point
     from guestdbg.history.questions import Accesses, Calls, Origin, Values
+    from guestdbg.history.questions.calls import CallsUntil
     from guestdbg.history.recorded_run import RecordedRun
 
 __all__ = ["History"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.guest_file import snapshot_parts
-from guestdbg.machine import Input, Position, ReplayError
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, GuestSnapshot
     from guestdbg.history.checkpoints import Checkpoint
+    from guestdbg.machine import Input, Position
 
 __all__ = ["RecordedEnd", "RecordedRun", "state_digest"]
 

@@ -14,12 +14,13 @@ from guestdbg.history.errors import BudgetTooSmall
 from guestdbg.history.recorded_inputs import RecordedInputs
 from guestdbg.history.turns import Turns
 from guestdbg.kvm import SupportsRepeatedRuns
-from guestdbg.machine import Input, Position, format_size
+from guestdbg.machine import format_size
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.debugger.execution.scheduler import Checkpoints
     from guestdbg.history.recorded_run import RecordedRun
+    from guestdbg.machine import Input, Position
 
 __all__ = ["Recorder"]
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.instructions import InstructionClass, classify, is_call
-from guestdbg.debugger import Guest, NoDebugInfo, Point, Stop, Unsupported
+from guestdbg.debugger import NoDebugInfo, Unsupported
 from guestdbg.history.errors import HistoryInterrupted
-from guestdbg.history.frame_walk import FrameWalk, Instruction, Way
+from guestdbg.history.frame_walk import FrameWalk, Way
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Point, Stop
+    from guestdbg.history.frame_walk import Instruction
     from guestdbg.history.search import Search
     from guestdbg.history.travel import Travel
     from guestdbg.machine import Position

@@ -29,7 +29,6 @@ from guestdbg.closing import Closing
 from guestdbg.container import (
     RECORDED_RUN,
     ContainerFile,
-    PageRuns,
     Section,
     container_bytes,
     page_runs,
@@ -37,7 +36,7 @@ from guestdbg.container import (
 )
 from guestdbg.container.pages import SECTION_BYTES
 from guestdbg.container.values import decode, encode, record_types
-from guestdbg.debugger import Guest, GuestSnapshot, SavedGuest
+from guestdbg.debugger import SavedGuest
 from guestdbg.debugger.guest_file import guest_sections, snapshot_parts
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import HistoryError
@@ -47,6 +46,10 @@ from guestdbg.machine import Input, NetSpec, Position
 from guestdbg.semihosting import Semihosting
 
 if TYPE_CHECKING:
+    from guestdbg.container import (
+        PageRuns,
+    )
+    from guestdbg.debugger import Guest, GuestSnapshot
     from guestdbg.history.travel import Travel
 
 __all__ = ["SavedRun", "load_run", "run_bytes", "save_run"]

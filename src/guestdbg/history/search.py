@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Condition, Guest, Point, Recording, Stop
-from guestdbg.history.waypoints import Waypoint, cuts
-from guestdbg.machine import Position, ReplayError
+from guestdbg.debugger import Condition, Recording
+from guestdbg.history.waypoints import cuts
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Point, Stop
     from guestdbg.history.travel import Travel
+    from guestdbg.history.waypoints import Waypoint
+    from guestdbg.machine import Position
 
 __all__ = ["Search"]
 

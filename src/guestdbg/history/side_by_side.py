@@ -22,23 +22,27 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.closing import Closing
 from guestdbg.container import RECORDED_RUN, ContainerFile
-from guestdbg.debugger import Guest, SavedGuest
+from guestdbg.debugger import SavedGuest
 from guestdbg.errors import GuestdbgError
 from guestdbg.history.questions.repeating import (
     ROW,
-    AccessQuery,
     CodeQuery,
-    Found,
     repeat_from_here,
 )
 from guestdbg.history.run_file import SavedRun, run_bytes
-from guestdbg.machine import Console, Position
+from guestdbg.machine import Console
 from guestdbg.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
     from guestdbg.history.questions.ahead import AheadOf
     from guestdbg.history.questions.intervals import Interval
+    from guestdbg.history.questions.repeating import (
+        AccessQuery,
+        Found,
+    )
     from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["SideBySide", "open_run", "repeat_parts"]
 

@@ -14,7 +14,7 @@ from guestdbg.history.recorder import Recorder
 from guestdbg.history.turns import UpTo
 from guestdbg.history.waypoints import Waypoint, Waypoints
 from guestdbg.kvm import SupportsInstructionCount
-from guestdbg.machine import Input, Position, ReplayError, Time
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, Stop
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.resume_state import ResumeState
     from guestdbg.history.checkpoints import Checkpoint
     from guestdbg.history.recorded_run import RecordedEnd, RecordedRun
+    from guestdbg.machine import Input, Position, Time
 
 __all__ = ["END_OF_RECORDED_RUN", "Travel"]
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.control import MDCR_EL2, MDSCR_EL1
-from guestdbg.kvm.structures import DebugRegisters, control_names
+from guestdbg.kvm.structures import control_names
 
 if TYPE_CHECKING:
     from guestdbg.arm64.fields import Register
+    from guestdbg.kvm.structures import DebugRegisters
 
 
 def _named(register: Register, *fields: str) -> tuple[tuple[int, str], ...]:

@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
-from guestdbg.kvm.exits import Exit, ExitDebug
+from guestdbg.kvm.exits import Exit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import ExitDebug
 
 #: An operation of a condition: (op, index, value). Operations work on a stack of signed 128-bit
 #: integers that wrap around; a float is its 64 bits. The condition holds if the value left at the

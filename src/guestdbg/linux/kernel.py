@@ -10,7 +10,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
+from guestdbg.debugger import AddressError, InvalidLocation, OutOfRegisters
 from guestdbg.debugger.errors import DebuggerError
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
@@ -28,26 +28,30 @@ from guestdbg.linux.program.per_cpu import PerCpu
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
 from guestdbg.linux.state import (
-    Interrupt,
     KernelState,
-    LogRecord,
-    Module,
-    Mount,
-    Page,
-    Records,
-    Task,
 )
 from guestdbg.linux.state.layouts import Layouts
 from guestdbg.linux.state.view import KernelView
 from guestdbg.linux.symbol_file import symbol_file
-from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
+from guestdbg.linux.symbols import DataSymbols
 from guestdbg.linux.symbols.vmcoreinfo import search
 from guestdbg.linux.vmlinux import Vmlinux, release_of
 from guestdbg.machine.loading import linux_image
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu, Guest, Symbol
     from guestdbg.linux.btf import Btf
+    from guestdbg.linux.state import (
+        Interrupt,
+        LogRecord,
+        Module,
+        Mount,
+        Page,
+        Records,
+        Task,
+    )
     from guestdbg.linux.state.types import TypeTable
+    from guestdbg.linux.symbols import VmcoreInfo
 
 __all__ = ["Linux", "attach"]
 

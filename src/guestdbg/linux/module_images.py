@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, InvalidLocation
+from guestdbg.debugger import InvalidLocation
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.image import Image
@@ -24,6 +24,7 @@ from guestdbg.linux.state.modules import module_objects
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
     from guestdbg.debugger.program.symbol_source import MovingSource
     from guestdbg.linux.state.view import KernelView, Object
 

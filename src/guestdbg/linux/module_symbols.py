@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.debugger import Breakpoint, Guest, Hit, OutOfRegisters, Symbol
+from guestdbg.debugger import OutOfRegisters, Symbol
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.modules import module_objects, module_parts
-from guestdbg.linux.state.view import KernelView, Object, list_entries
+from guestdbg.linux.state.view import list_entries
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Breakpoint, Guest, Hit
     from guestdbg.debugger.program.symbol_source import SymbolSource
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["ModuleSymbols"]
 

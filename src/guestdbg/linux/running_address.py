@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import AddressError, Guest
+from guestdbg.debugger import AddressError
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import PC, sys_reg
 from guestdbg.linux.errors import NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kallsyms.layout import PLACE
 from guestdbg.machine.loading import linux_image
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["MAX_IMAGE", "find_image", "is_mapped_at", "running_address"]
 

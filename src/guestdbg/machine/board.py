@@ -18,20 +18,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from guestdbg.closing import Closing
 from guestdbg.kvm import (
-    Exit,
     ExitArmNisv,
     ExitIntr,
     ExitMmio,
-    Kvm,
     KvmError,
-    Snapshot,
     SupportsCodeChanged,
     SupportsDirtyPages,
     SupportsInstructionLimit,
     SupportsSnapshotFiles,
     SupportsSnapshots,
-    Vcpu,
-    Vm,
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
@@ -46,8 +41,8 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
-from guestdbg.machine.clock import BoardClock, RtcStart
-from guestdbg.machine.console import Console, ConsoleState
+from guestdbg.machine.clock import BoardClock
+from guestdbg.machine.console import Console
 from guestdbg.machine.construction import (
     check_arguments,
     create_vcpus,
@@ -70,9 +65,7 @@ from guestdbg.machine.devices.pl061 import Pl061
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import (
-    GicVersion,
     InterruptController,
-    SetLevel,
     affinity,
     choose_version,
     no_interrupt,
@@ -88,14 +81,28 @@ from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.position import Position
 from guestdbg.machine.serial import SavedBoard, decode_devices, encode_devices
 from guestdbg.machine.shape import board_shape, check_shape
-from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
+from guestdbg.machine.virtio.devices import connect, empty_transports, open_backends
 from guestdbg.object_size import size_beside
 
 if TYPE_CHECKING:
     from guestdbg.container import MemoryImage, PageRuns
+    from guestdbg.kvm import (
+        Exit,
+        Kvm,
+        Snapshot,
+        Vcpu,
+        Vm,
+    )
+    from guestdbg.machine.clock import RtcStart
+    from guestdbg.machine.console import ConsoleState
     from guestdbg.machine.devices.mmio_device import MmioDevice
+    from guestdbg.machine.interrupts import (
+        GicVersion,
+        SetLevel,
+    )
     from guestdbg.machine.usernet import NetSpec
     from guestdbg.machine.virtio.backend import Backend
+    from guestdbg.machine.virtio.devices import Drives
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
 

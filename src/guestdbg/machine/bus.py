@@ -11,13 +11,18 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
+from guestdbg.kvm import VcpuEvents
 from guestdbg.kvm.regs import PC
-from guestdbg.machine.device import Device, SupportsPeek
+from guestdbg.machine.device import SupportsPeek
 from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu
+    from guestdbg.machine.device import Device
 
 log = logging.getLogger("guestdbg.machine")
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from guestdbg.kvm import SupportsCounterFrequency, Vcpu
+from guestdbg.kvm import SupportsCounterFrequency
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine.errors import MachineError
 
 if TYPE_CHECKING:
+    from guestdbg.kvm import Vcpu
     from guestdbg.machine.inputs import InputPort
 
 __all__ = ["RTC_START", "BoardClock", "RtcStart"]

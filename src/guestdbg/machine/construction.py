@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from guestdbg.kvm.constants import KVM_CAP_MAX_VCPUS, KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
 from guestdbg.machine.devices.mmio_device import MmioDevice
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.layout import PAGE_SIZE, RAM_MAX, RAM_MIN, Window
-from guestdbg.machine.memory import PhysicalMemory, Region
+from guestdbg.machine.layout import PAGE_SIZE, RAM_MAX, RAM_MIN
+from guestdbg.machine.memory import Region
 from guestdbg.machine.sizes import format_size
 from guestdbg.machine.virtio.dma import DmaMemory
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from guestdbg.kvm import Vcpu, Vm
     from guestdbg.machine.bus import Bus
     from guestdbg.machine.device import Device
+    from guestdbg.machine.layout import Window
+    from guestdbg.machine.memory import PhysicalMemory
 
 MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
 MAX_VCPUS_GICV3 = 64

@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import fdt
 
 from guestdbg.library_errors import raised_as
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.layout import UART_BASE, Window
+from guestdbg.machine.layout import UART_BASE
+
+if TYPE_CHECKING:
+    from guestdbg.machine.layout import Window
 
 CLOCK_PHANDLE = 1
 GIC_PHANDLE = 2

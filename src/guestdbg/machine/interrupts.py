@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from guestdbg.kvm import Device, KvmError, Vcpu, Vm
+from guestdbg.kvm import KvmError
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_SHIFT,
     KVM_ARM_IRQ_TYPE_SPI,
@@ -41,6 +41,9 @@ from guestdbg.machine.layout import (
     SPI_COUNT,
     Window,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm import Device, Vcpu, Vm
 
 __all__ = [
     "GicVersion",

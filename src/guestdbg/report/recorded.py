@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, Recording
+from guestdbg.debugger import Recording
 from guestdbg.report.errors import ReportError
 from guestdbg.report.hits import HitRow, Hits
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["recorded_hits"]
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.semihosting.files import Files, HostFile
-from guestdbg.semihosting.handles import Console, Features, Handle, Terminal
+from guestdbg.semihosting.handles import Console, Features, Terminal
 from guestdbg.semihosting.operations import Operation
-from guestdbg.semihosting.remote import RemoteFiles, RemoteFileSystem, RemoteHost, RemoteInterrupted
+from guestdbg.semihosting.remote import RemoteFiles, RemoteFileSystem, RemoteInterrupted
 
 if TYPE_CHECKING:
     from guestdbg.semihosting.call_log import CallLog
+    from guestdbg.semihosting.handles import Handle
     from guestdbg.semihosting.options import Semihosting
+    from guestdbg.semihosting.remote import RemoteHost
 
 __all__ = ["Exited", "Machine", "SemihostingCalls"]
 

@@ -12,8 +12,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from guestdbg.semihosting.options import Semihosting, SemihostingError
+from guestdbg.semihosting.options import SemihostingError
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting.options import Semihosting
 
 __all__ = ["Files", "HostFile"]
 

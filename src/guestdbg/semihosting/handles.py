@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.semihosting.files import HostFile
-from guestdbg.semihosting.remote import Buffer, Data, RemoteFile, RemoteGone, RemoteHost
+from guestdbg.semihosting.remote import Buffer, Data, RemoteFile, RemoteGone
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting.remote import RemoteHost
 
 __all__ = ["Console", "Features", "Handle", "NeedsInput", "Terminal"]
 

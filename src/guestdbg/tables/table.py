@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from guestdbg.html_table import EDGE_ROWS, table_html
-from guestdbg.tables.columns import Column, Value, Values
+from guestdbg.tables.columns import Column
 from guestdbg.tables.csv_file import CsvWriter
 from guestdbg.tables.errors import TableError
 from guestdbg.tables.libraries import library
 from guestdbg.tables.parquet import ParquetWriter, arrow_table
+
+if TYPE_CHECKING:
+    from guestdbg.tables.columns import Value, Values
 
 __all__ = ["FORMATS", "Table", "Tabular", "check_format"]
 

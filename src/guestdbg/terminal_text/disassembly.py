@@ -1,7 +1,14 @@
 """The instruction of a hit as text."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.disassembly import instruction
-from guestdbg.debugger import DebuggerError, Hit
+from guestdbg.debugger import DebuggerError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
 
 
 def of_hit(hit: Hit) -> str | None:

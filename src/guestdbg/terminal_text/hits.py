@@ -1,10 +1,17 @@
 """Hits and backtraces as lines for people."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 
-from guestdbg.debugger import Backtrace, Frame, Hit, Watch
+from guestdbg.debugger import Watch
 from guestdbg.debugger.unwind.backtrace import repeated
 from guestdbg.terminal_text import disassembly
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Backtrace, Frame, Hit
 
 __all__ = ["frames", "line", "value"]
 

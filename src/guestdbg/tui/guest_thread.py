@@ -20,7 +20,7 @@ from rich.text import Text
 
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
 from guestdbg.errors import GuestdbgError
-from guestdbg.tui.commands.command import Quit, Resume
+from guestdbg.tui.commands.command import Quit
 from guestdbg.tui.commands.registry import execute, find, split
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.printable import printable
@@ -28,6 +28,7 @@ from guestdbg.tui.view import View
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Stop
+    from guestdbg.tui.commands.command import Resume
     from guestdbg.tui.session import Session
 
 __all__ = ["GuestThread"]

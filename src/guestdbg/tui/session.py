@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from guestdbg.debugger import Breakpoint, Cpu, Frame, Guest, Hit, Point, Stop, Watch
+from guestdbg.debugger import Breakpoint, Watch
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.terminal_text import hits
@@ -22,13 +22,15 @@ from guestdbg.tui.disassembly import around
 from guestdbg.tui.errors import CommandError
 from guestdbg.tui.evaluation import short
 from guestdbg.tui.printable import printable
-from guestdbg.tui.registers import RegisterValues, flags, shown_registers
+from guestdbg.tui.registers import flags, shown_registers
 from guestdbg.tui.source_files import SourceFiles
 from guestdbg.tui.view import Source, View, Watched
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu, Frame, Guest, Hit, Point, Stop
     from guestdbg.machine import Time
     from guestdbg.tui.feed import Feed
+    from guestdbg.tui.registers import RegisterValues
 
 __all__ = ["Display", "Session"]
 

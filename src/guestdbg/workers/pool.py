@@ -12,11 +12,14 @@ import sys
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.closing import Closing
-from guestdbg.workers.channel import Answer, Channel, Drop, Job, Share
+from guestdbg.workers.channel import Channel, Drop, Job, Share
 from guestdbg.workers.errors import WorkerDied, WorkerError
+
+if TYPE_CHECKING:
+    from guestdbg.workers.channel import Answer
 
 __all__ = ["WorkerPool"]
 

@@ -14,10 +14,13 @@ import threading
 import traceback
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.workers.channel import Answer, Channel, Drop, Job, Share
+from guestdbg.workers.channel import Answer, Channel, Drop, Share
 from guestdbg.workers.errors import WorkerError
+
+if TYPE_CHECKING:
+    from guestdbg.workers.channel import Job
 
 __all__ = ["main", "named"]
 

@@ -1,13 +1,21 @@
 """FAR and syndrome for every sort of access, and that the access has not been made yet."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import watchpoint
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
-from guestdbg.check.accesses import ACCESSES, Access, choose, fill
+from guestdbg.check.accesses import ACCESSES, choose, fill
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
 from guestdbg.kvm import ExitDebug
+
+if TYPE_CHECKING:
+    from guestdbg.check.accesses import Access
+    from guestdbg.check.rig import Rig
 
 _FAR = (
     "Arm ARM D2.10 (Determining the memory location that caused a watchpoint exception); ESR_EL2, "

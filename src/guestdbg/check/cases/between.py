@@ -1,17 +1,23 @@
 """Between two runs: what userspace changes while the guest is stopped, and runs cut short."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.debug import breakpoint, context_breakpoint, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import exit_words
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import EL0T, EL1H, STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import EL0T, EL1H, STEP, USE_HW, USE_SW_BP
 from guestdbg.check.verdict import Failure
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import ExitIntr
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _KVM = "KVM API 4.87 (KVM_SET_GUEST_DEBUG)"
 _ONE_REG = _KVM + "; 4.68 (KVM_SET_ONE_REG)"

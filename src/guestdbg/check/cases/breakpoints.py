@@ -1,10 +1,17 @@
 """Address breakpoints: every register, alone and together, what matches and what does not."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import DBGBCR, RegisterPair, breakpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA, VECTORS
 from guestdbg.check.registry import case, case_for_each, numbered
-from guestdbg.check.rig import EL0T, STEP, USE_HW, Rig
+from guestdbg.check.rig import EL0T, STEP, USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _MATCH = "Arm ARM D2.8 (Breakpoint exceptions)"
 

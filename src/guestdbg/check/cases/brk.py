@@ -1,9 +1,16 @@
 """BRK: software breakpoints, with and without KVM_GUESTDBG_USE_SW_BP."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import ENABLE, STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import ENABLE, STEP, USE_HW, USE_SW_BP
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _BRK = "Arm ARM D2.7 (Breakpoint Instruction exceptions); KVM API 4.87 (KVM_GUESTDBG_USE_SW_BP)"
 _CONTROLS = {

@@ -1,5 +1,9 @@
 """The guest's own debugging, by itself."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC, Syndrome
 from guestdbg.arm64.iss import SoftwareStepIss
@@ -7,7 +11,10 @@ from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each, numbered
-from guestdbg.check.rig import EL0T, EL1H, PSTATE_D, Rig
+from guestdbg.check.rig import EL0T, EL1H, PSTATE_D
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _OWN = "Arm ARM D2 (AArch64 Self-hosted Debug)"
 _SS, _SPSR_SS = 1, 1 << 21

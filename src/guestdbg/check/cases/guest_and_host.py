@@ -1,5 +1,9 @@
 """The guest's own debugging while the host debugs it, and afterwards."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
@@ -7,7 +11,10 @@ from guestdbg.check.describe import taken_vector
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA, VECTORS
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import EL0T, ENABLE, STEP, USE_HW, Rig
+from guestdbg.check.rig import EL0T, ENABLE, STEP, USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _SHARED = "KVM API 4.87: userspace's registers replace the guest's own while in force"
 _SS, _SPSR_SS = 1, 1 << 21

@@ -1,15 +1,21 @@
 """Single step over every class of instruction, at EL1 and EL0."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import Syndrome
 from guestdbg.arm64.iss import SoftwareStepIss
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case_for_each
-from guestdbg.check.rig import STEP, Rig
+from guestdbg.check.rig import STEP
 from guestdbg.check.verdict import Failure
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _STEP = "Arm ARM D2.12 (Software Step exceptions); KVM API 4.87 (KVM_GUESTDBG_SINGLESTEP)"
 

@@ -1,14 +1,23 @@
 """Interrupts and guest debug: stops in a handler, steps with an interrupt pending, both together"""
 
-from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
-from guestdbg.check.controller import Controller, ready
+from guestdbg.check.controller import ready
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import PSTATE_D, STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import PSTATE_D, STEP, USE_HW, USE_SW_BP
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.debug import RegisterPair
+    from guestdbg.check.controller import Controller
+    from guestdbg.check.rig import Rig
 
 _EXIT = "KVM API 5, KVM_EXIT_DEBUG; 4.87 (KVM_SET_GUEST_DEBUG)"
 _STEP = "Arm ARM D2.12 (Software Step exceptions); KVM API 4.87 (KVM_GUESTDBG_SINGLESTEP)"

@@ -1,7 +1,10 @@
 """A GICv2: its device, its CPU interface in memory, SGIs with their source, targets"""
 
+from __future__ import annotations
+
 import errno
 from functools import partial
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.debug import breakpoint
 from guestdbg.check import assembler as asm
@@ -9,8 +12,11 @@ from guestdbg.check import interrupt_code as irq
 from guestdbg.check.controller import Controller, ready
 from guestdbg.check.layout import GICC, GICD
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import STEP, USE_HW, Rig
+from guestdbg.check.rig import STEP, USE_HW
 from guestdbg.kvm.constants import KVM_VGIC_V2_ADDR_TYPE_CPU, KVM_VGIC_V2_ADDR_TYPE_DIST
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _DEVICE = "KVM API, devices/arm-vgic.rst"
 _GICV2 = "Arm ARM IHI 0048 (GICv2)"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
-from guestdbg.check.controller import Controller, ready
+from guestdbg.check.controller import ready
 from guestdbg.check.layout import GICD
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.kvm import ExitIntr, ExitMmio
 
 if TYPE_CHECKING:
+    from guestdbg.check.controller import Controller
     from guestdbg.check.rig import Rig
 
 _LINE = "KVM API 4.25 (KVM_IRQ_LINE)"

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
-from guestdbg.check.controller import Controller, ready
+from guestdbg.check.controller import ready
 from guestdbg.check.layout import DATA, GICD
 from guestdbg.check.registry import case, case_for_each
 
 if TYPE_CHECKING:
+    from guestdbg.check.controller import Controller
     from guestdbg.check.rig import Rig
 
 _PRIORITY = "Arm ARM IHI 0069, 4.8 (interrupt prioritization)"

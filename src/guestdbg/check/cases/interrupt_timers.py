@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
-from guestdbg.check.controller import Controller, ready
+from guestdbg.check.controller import ready
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_TIMER_CTRL,
@@ -18,6 +18,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import sys_reg
 
 if TYPE_CHECKING:
+    from guestdbg.check.controller import Controller
     from guestdbg.check.rig import Rig
 
 _TIMER = "Arm ARM D11.2.4 (Generic Timer: timers and their conditions)"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from guestdbg.check import assembler as asm
 from guestdbg.check import interrupt_code as irq
 from guestdbg.check import layout
-from guestdbg.check.controller import Controller, ready
+from guestdbg.check.controller import ready
 from guestdbg.check.layout import GICD
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 
 if TYPE_CHECKING:
+    from guestdbg.check.controller import Controller
     from guestdbg.check.rig import Rig
 
 _SGI = "Arm ARM IHI 0069, ICC_SGI1R_EL1"

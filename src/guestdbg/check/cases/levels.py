@@ -1,11 +1,18 @@
 """HMC and SSC: the combinations that are not reserved, for a guest at EL1 and EL0, Non-secure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import DBGBCR, DBGWCR, RegisterPair, breakpoint, watchpoint
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case_for_each
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _TABLE = "Arm ARM D2.8 and D2.10, table of HMC, SSC and PMC or PAC"
 

@@ -3,6 +3,10 @@
 Only the highest-numbered breakpoints are context-aware (ID_AA64DFR0_EL1.CTX_CMPs + 1 of them).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import (
     DBGBCR,
     RegisterPair,
@@ -14,7 +18,10 @@ from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _LINK = "Arm ARM D2.8 (Breakpoint types and linking of breakpoints)"
 _CONTEXT = 0x1234

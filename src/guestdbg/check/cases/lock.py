@@ -1,12 +1,19 @@
 """The OS Lock and the OS Double Lock: they bind the guest, never userspace."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import KDE, MDE
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import EL0T, PSTATE_D, STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import EL0T, PSTATE_D, STEP, USE_HW, USE_SW_BP
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _LOCK = "Arm ARM D2 and H6 (OS Lock), OSLAR_EL1, OSLSR_EL1"
 #: Older Linux ignored what guests wrote to OSLAR_EL1.

@@ -1,13 +1,20 @@
 """One-reg access to the debug registers, and moving them from one machine to another."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import KDE, MDE
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import PSTATE_D, STEP, USE_HW, Rig
+from guestdbg.check.rig import PSTATE_D, STEP, USE_HW
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _ONE_REG = "KVM API 4.68, 4.69 (KVM_SET_ONE_REG, KVM_GET_ONE_REG)"
 _LIST = "KVM API 4.72 (KVM_GET_REG_LIST)"

@@ -1,15 +1,22 @@
 """Breakpoint, watchpoint and step together, removed in every order; and hsr_high."""
 
+from __future__ import annotations
+
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP
 from guestdbg.check.verdict import Failure
-from guestdbg.kvm import Exit, ExitDebug
+from guestdbg.kvm import ExitDebug
 from guestdbg.kvm.constants import KVM_DEBUG_ARCH_HSR_HIGH_VALID
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
+    from guestdbg.kvm import Exit
 
 _CONTROL = "KVM API 4.87 (KVM_SET_GUEST_DEBUG)"
 _PARTS = ("breakpoint", "watchpoint", "step")

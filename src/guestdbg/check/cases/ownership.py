@@ -1,7 +1,10 @@
 """What Linux 6.14 changed: who owns the debug registers, pending steps, ID_AA64DFR0_EL1."""
 
+from __future__ import annotations
+
 import errno
 import threading
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
@@ -11,8 +14,11 @@ from guestdbg.check.cases.guest_and_host import arm_own_stop, run_to_the_fifth
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA, NOWHERE
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import ENABLE, STEP, USE_HW, Rig
+from guestdbg.check.rig import ENABLE, STEP, USE_HW
 from guestdbg.kvm import ExitIntr, ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _OWNER = "Linux 6.14, arch/arm64/kvm/debug.c: enum debug_owner; KVM API 4.87"
 _STEP = "Linux 6.14: a pending step is recomputed when a run ends; Arm ARM D2.12"

@@ -1,14 +1,21 @@
 """Which exception comes first where an instruction would cause several."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_exception
 from guestdbg.check.layout import DATA, EL1_CODE, NOWHERE, RAM, RAM_SIZE, VECTORS
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP
 from guestdbg.check.verdict import Failure
 from guestdbg.kvm import ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _ORDER = "Arm ARM D1.3 (Synchronous exception prioritization)"
 _ABOVE = RAM + RAM_SIZE

@@ -1,13 +1,20 @@
 """BAS and MASK: which bytes a watchpoint watches."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import exit_words
 from guestdbg.check.layout import DATA, RAM, RAM_SIZE
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
 from guestdbg.check.verdict import Failure
 from guestdbg.kvm import ExitDebug
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _BAS = "Arm ARM DBGWCR<n>_EL1.BAS"
 _MASK = "Arm ARM DBGWCR<n>_EL1.MASK"

@@ -1,13 +1,20 @@
 """Single step: instruction by instruction, into and out of exceptions, and what remains."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA, DONE, NOWHERE, RAM, RAM_SIZE, VECTORS
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import EL0T, EL1H, ENABLE, STEP, USE_HW, Rig
+from guestdbg.check.rig import EL0T, EL1H, ENABLE, STEP, USE_HW
 from guestdbg.check.verdict import Failure
 from guestdbg.kvm import ExitMmio
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _STEP = "Arm ARM D2.12 (Software Step exceptions); KVM API 4.87 (KVM_GUESTDBG_SINGLESTEP)"
 _ABOVE = RAM + RAM_SIZE

@@ -1,10 +1,17 @@
 """What generates no watchpoint exception: accesses other than loads and stores, near misses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA, TABLES
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _NOT = "Arm ARM D2.10 (Watchpoint exceptions): accesses that generate none"
 

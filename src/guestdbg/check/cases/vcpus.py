@@ -1,10 +1,17 @@
 """Several vCPUs of one machine, each debugged by itself."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import case, case_for_each
-from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _EACH = "KVM API 4.87: KVM_SET_GUEST_DEBUG is a call of a vCPU"
 

@@ -1,11 +1,18 @@
 """Watchpoints: every register, alone and together; before the access; which accesses match."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from guestdbg.arm64.debug import watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA, RAM, TABLES
 from guestdbg.check.registry import case, case_for_each, numbered
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import USE_HW
+
+if TYPE_CHECKING:
+    from guestdbg.check.rig import Rig
 
 _MATCH = "Arm ARM D2.10 (Watchpoint exceptions)"
 

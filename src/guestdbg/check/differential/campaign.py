@@ -7,14 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.check.differential.compare import Difference, compare
-from guestdbg.check.differential.program import Program, ProgramError
-from guestdbg.check.differential.rules import RULES, Rule, explain
+from guestdbg.check.differential.compare import compare
+from guestdbg.check.differential.program import ProgramError
+from guestdbg.check.differential.rules import RULES, explain
 from guestdbg.check.differential.shrink import Shrinker
-from guestdbg.check.differential.trace import Trace, TraceLine, Where
+from guestdbg.check.differential.trace import TraceLine
 
 if TYPE_CHECKING:
+    from guestdbg.check.differential.compare import Difference
     from guestdbg.check.differential.play import Player
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.rules import Rule
+    from guestdbg.check.differential.trace import Trace, Where
 
 #: The number of programs that are compared at a time.
 BATCH = 500

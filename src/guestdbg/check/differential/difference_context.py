@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
-from guestdbg.arm64.loadstore import PC, MemoryOperand, memory_operand
+from guestdbg.arm64.loadstore import PC, memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.generate.source import SCRATCH
-from guestdbg.check.differential.program import Debug, Program, SetReg
+from guestdbg.check.differential.program import Debug, SetReg
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_USE_HW,
@@ -20,7 +20,9 @@ from guestdbg.kvm.constants import (
 )
 
 if TYPE_CHECKING:
+    from guestdbg.arm64.loadstore import MemoryOperand
     from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.program import Program
     from guestdbg.check.differential.trace import Seen, Trace
 
 _ZVA, _ZVA_MASK = 0xD50B7420, 0xFFFFFFE0

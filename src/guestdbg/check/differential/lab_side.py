@@ -6,12 +6,18 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from queue import Empty, Queue
+from typing import TYPE_CHECKING
 
 from guestdbg.check.differential.campaign import Side
-from guestdbg.check.differential.program import Program, ProgramError, dumps
-from guestdbg.check.differential.trace import TraceLine, from_json
+from guestdbg.check.differential.program import ProgramError, dumps
+from guestdbg.check.differential.trace import from_json
 from guestdbg.closing import Closing
-from guestdbg.lab import Lab, LabError, Live
+from guestdbg.lab import LabError, Live
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.trace import TraceLine
+    from guestdbg.lab import Lab
 
 _COMMAND = ("guestdbg", "differential", "run", "--provider", "host", "--programs", "-")
 

@@ -9,34 +9,29 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.esr import EC
 from guestdbg.check.differential import controller, layout
 from guestdbg.check.differential.initial import memory_of, system_registers
 from guestdbg.check.differential.program import (
-    Action,
     Complete,
     Debug,
-    HitPolicy,
     Line,
     OnHit,
-    Program,
     SetReg,
 )
-from guestdbg.check.differential.trace import Moment, Seen, Trace, Where
+from guestdbg.check.differential.trace import Moment, Trace, Where
 from guestdbg.check.differential.vectors import BUDGET
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import (
-    Exit,
     ExitDebug,
     ExitIntr,
     ExitMmio,
     ExitSystemEvent,
     GuestDebug,
-    Kvm,
     KvmError,
     SupportsInstructionLimit,
-    Vcpu,
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_PSCI_0_2,
@@ -44,6 +39,19 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_SINGLESTEP,
 )
 from guestdbg.kvm.regs import PC, PSTATE, core_reg, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.program import (
+        Action,
+        HitPolicy,
+        Program,
+    )
+    from guestdbg.check.differential.trace import Seen
+    from guestdbg.kvm import (
+        Exit,
+        Kvm,
+        Vcpu,
+    )
 
 #: The registers that are read at every exit of a full trace. On a real KVM most of the time goes
 #: into reading registers, so a brief trace has only ``BRIEF`` and one general register in turn, and

@@ -10,11 +10,12 @@ from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check.assembler import NOP
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.program import Complete, Debug, Line, OnHit, Program, SetReg
+from guestdbg.check.differential.program import Complete, Debug, Line, OnHit, SetReg
 from guestdbg.kvm.structures import control_names
 
 if TYPE_CHECKING:
     from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.program import Program
     from guestdbg.check.differential.trace import Seen, Trace
 
 _DEBUG_EXITS: dict[int, str] = {

@@ -10,10 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from guestdbg.check.assembler import NOP
 from guestdbg.check.differential.compare import Difference
-from guestdbg.check.differential.program import Action, Debug, Program
+from guestdbg.check.differential.program import Debug, Program
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.program import Action
 
 #: Judges programs: the difference of each, or None.
 Judge = Callable[[Sequence[Program]], Sequence[Difference | None]]

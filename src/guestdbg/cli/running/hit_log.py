@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from guestdbg.cli.output_file import Existing, OutputFile, OutputFileError
+from guestdbg.cli.output_file import OutputFileError
 from guestdbg.cli.running import hit_output, hit_table
 from guestdbg.tables import FORMATS, CsvWriter, ParquetWriter, Values
 
 if TYPE_CHECKING:
+    from guestdbg.cli.output_file import Existing, OutputFile
     from guestdbg.debugger import Hit
     from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 

@@ -1,10 +1,15 @@
 """A hit as a JSON object for programs."""
 
-from typing import Any
+from __future__ import annotations
 
-from guestdbg.debugger import Backtrace, Hit, Watch
+from typing import TYPE_CHECKING, Any
+
+from guestdbg.debugger import Watch
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.terminal_text import disassembly
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Backtrace, Hit
 
 
 def _plain(value: Any, data: bytes | None, point: Watch) -> int | float | str | None:

@@ -1,11 +1,16 @@
 """A hit as a row of a table."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.cli.running.hit_output import retired
-from guestdbg.debugger import Backtrace, Hit, Watch
+from guestdbg.debugger import Watch
 from guestdbg.tables import Column
 from guestdbg.terminal_text import disassembly
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Backtrace, Hit
 
 __all__ = ["COLUMNS", "row"]
 

@@ -11,10 +11,11 @@ import click
 
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.option_types import number
-from guestdbg.semihosting import Semihosting, SemihostingError, Target
+from guestdbg.semihosting import Semihosting, SemihostingError
 
 if TYPE_CHECKING:
     from guestdbg.machine.interrupts import GicVersion
+    from guestdbg.semihosting import Target
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.debugger import Guest, UnimplementedInstruction
+from guestdbg.debugger import UnimplementedInstruction
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
     from guestdbg.debugger.messages.guest_messages import Message
 
 

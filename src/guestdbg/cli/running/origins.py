@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.debugger import Guest, NotInScope
+from guestdbg.debugger import NotInScope
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
     from guestdbg.history import Origin, OriginStep
 
 

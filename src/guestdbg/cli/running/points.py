@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from guestdbg.debugger import AddressError, Breakpoint, Guest, NullPointer, Watch
+from guestdbg.debugger import AddressError, NullPointer
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
 
 if TYPE_CHECKING:
     # Imported only for a guest with Linux.
     from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Breakpoint, Guest, Watch
     from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint
 
 __all__ = ["ArmedPoints", "PointSpecs", "arm"]

@@ -1,14 +1,16 @@
 """One run of a guest with everything that is reported of it: what `run` and `replay` do."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from guestdbg.cli.output_file import Existing, OutputFile
+from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running import (
     coverage,
     diagnosis,
@@ -21,17 +23,25 @@ from guestdbg.cli.running import (
     tracing,
 )
 from guestdbg.cli.running.guest_run import GuestRun
-from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
+from guestdbg.cli.running.hit_log import NoLog, check_log_path, make_log
 from guestdbg.cli.running.messages import show_messages
-from guestdbg.cli.running.points import ArmedPoints, PointSpecs, arm
-from guestdbg.cli.running.saved_run import SavedAtEnd, SaveOptions
-from guestdbg.cli.running.summary import RunOutcome, Totals, print_summary, record
+from guestdbg.cli.running.points import PointSpecs, arm
+from guestdbg.cli.running.saved_run import SavedAtEnd
+from guestdbg.cli.running.summary import print_summary, record
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.text_finder import TextFinder
-from guestdbg.cli.running.tracer import HitLines, HitSink, HitTracer
+from guestdbg.cli.running.tracer import HitLines, HitTracer
 from guestdbg.debugger import Guest
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.cli.output_file import Existing
+    from guestdbg.cli.running.hit_log import HitLog
+    from guestdbg.cli.running.points import ArmedPoints
+    from guestdbg.cli.running.saved_run import SaveOptions
+    from guestdbg.cli.running.summary import RunOutcome, Totals
+    from guestdbg.cli.running.tracer import HitSink
 
 #: Makes the guest; its console's output goes to the function.
 MakeGuest = Callable[[Callable[[bytes], None]], Guest]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from guestdbg.debugger import Breakpoint, FollowedWatch, Guest, Watch
+from guestdbg.debugger import Breakpoint, FollowedWatch, Watch
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.points import ArmedPoints
     from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Guest
 
 _INSTRUCTION = 4
 

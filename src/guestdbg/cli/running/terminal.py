@@ -5,15 +5,20 @@ redirected. If both are the same terminal (or file), a line of guestdbg never st
 of the guest, and the progress line is cleared before anything else is written.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 from guestdbg.cli import standard_streams
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # As far as the frames of a backtrace are indented.
 _CONTINUATION = "     "

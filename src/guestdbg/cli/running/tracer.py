@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.debugger import STOP, Hit
+from guestdbg.debugger import STOP
 from guestdbg.terminal_text import hits
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.terminal import Terminal
+    from guestdbg.debugger import Hit
     from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 

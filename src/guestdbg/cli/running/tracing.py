@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from guestdbg.cli.output_file import Existing, OutputFile
+from guestdbg.cli.output_file import OutputFile
 from guestdbg.closing import Closing
 
 if TYPE_CHECKING:
     # At run time they are imported only for a run with a trace.
+    from guestdbg.cli.output_file import Existing
     from guestdbg.cli.running.terminal import Terminal
     from guestdbg.debugger import Guest
     from guestdbg.trace import InstructionTrace, Trace

@@ -1,16 +1,22 @@
 """Stencils of a module, for setup.py: from Cython's C source to one with a table of stencils."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import assembly, object_file
-from .cut import Cut, cut
+from .cut import cut
 from .source import UnknownSource, stencil_source
 from .table import table_source
+
+if TYPE_CHECKING:
+    from .cut import Cut
 
 # Operands and links as displacements of 32 bits; no calls through tables, no tables of jumps, no
 # padding, and one section for each function, with its rare paths in another one.

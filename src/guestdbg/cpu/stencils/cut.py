@@ -3,11 +3,17 @@
 A function that fails a check has no stencil: its instruction stays with the interpreter's function.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .holes import ABS8, ABS32, ABS64, FIRST_EXTERNAL, MOST_EXTERNALS, NUMBER, ONWARD, PC32
-from .object_file import ObjectFile, Relocation, Section
+from .object_file import Section
 from .source import PREFIX
+
+if TYPE_CHECKING:
+    from .object_file import ObjectFile, Relocation
 
 _R_X86_64 = {1: ABS64, 2: PC32, 4: PC32, 10: ABS32, 11: ABS32, 14: ABS8}
 _HOLE = "guestdbg_hole_"

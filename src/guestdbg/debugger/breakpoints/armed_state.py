@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from guestdbg.arm64 import debug as arm64_debug
-from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
-from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
-from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
+from guestdbg.debugger.breakpoints.point import Breakpoint, Watch
+from guestdbg.debugger.hardware.register_allocator import allocate
+from guestdbg.debugger.hardware.requests import BreakRequest
 from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -23,6 +23,9 @@ from guestdbg.kvm.constants import (
 )
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Point
+    from guestdbg.debugger.hardware.register_allocator import Allocation
+    from guestdbg.debugger.hardware.requests import Hardware, WatchRequest
     from guestdbg.debugger.memory.brk_patches import PatchedMemory
 
 __all__ = ["OFF", "STEP_DISARMED", "Armable", "ArmedState", "InternalBreakpoint", "arm", "only_at"]

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.arm64.debug import canonical
-from guestdbg.debugger.breakpoints.point import Point, Watch
+from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import AddressError, BadRange, OutOfRegisters
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.point import Point
     from guestdbg.debugger.program.pointer_path import PointerPath
 
 __all__ = ["POINTER_BYTES", "FollowedWatch", "Read"]

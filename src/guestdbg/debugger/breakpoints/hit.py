@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint, Watch
 from guestdbg.debugger.errors import StaleHit
-from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, check_limit
 from guestdbg.errors import GuestdbgError
 from guestdbg.html_table import details, fields_html, table_html
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     # The types of two public attributes, by their public names: a handler gets the guest and the
     # vCPU as the user has them. Nothing here uses what they can do.
     from guestdbg.debugger import Cpu, Guest
+    from guestdbg.debugger.breakpoints.point import Point
     from guestdbg.debugger.program.element_name import Element
     from guestdbg.debugger.program.float_format import FloatFormat
     from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.unwind.backtrace import Backtrace
     from guestdbg.kvm import ExitDebug, Vcpu
     from guestdbg.machine import Time
 

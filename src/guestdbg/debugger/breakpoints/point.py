@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 from guestdbg.arm64.debug import AccessKind, Privilege, canonical
 from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
+from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
     from guestdbg.debugger.breakpoints.restriction import TaskRestriction
+    from guestdbg.debugger.errors import VariableUnavailable
     from guestdbg.debugger.program.bit_field import BitField
     from guestdbg.debugger.program.float_format import FloatFormat
     from guestdbg.debugger.program.source_location import Location

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
+from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
@@ -18,6 +18,7 @@ from guestdbg.tables import Column, Table, Tabular, Values
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit, TaskName
+    from guestdbg.debugger.breakpoints.point import Handler, Point
     from guestdbg.debugger.breakpoints.task_words import TaskWords
     from guestdbg.debugger.program.bit_field import BitField
 

@@ -7,30 +7,36 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
-from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
+from guestdbg.arm64.debug import MAX_MASK_BYTES
+from guestdbg.debugger.breakpoints.armed_state import arm
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES, FollowedWatch, Read
+from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES, FollowedWatch
 from guestdbg.debugger.breakpoints.point import (
     Breakpoint,
-    Handler,
-    Kind,
-    Point,
-    Predicate,
     Watch,
 )
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
-from guestdbg.debugger.program.resolver import Code, Data
+from guestdbg.debugger.program.resolver import Code
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
+    from guestdbg.arm64.debug import AccessKind, Privilege
+    from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint
+    from guestdbg.debugger.breakpoints.followed_watch import Read
+    from guestdbg.debugger.breakpoints.point import (
+        Handler,
+        Kind,
+        Point,
+        Predicate,
+    )
     from guestdbg.debugger.breakpoints.restriction import TaskRestriction
     from guestdbg.debugger.breakpoints.task_words import TaskWords
     from guestdbg.debugger.hardware.requests import WatchRequest
     from guestdbg.debugger.program.debug_info import DebugInfo
     from guestdbg.debugger.program.pointer_path import PointerPath
+    from guestdbg.debugger.program.resolver import Data
     from guestdbg.debugger.program.symbol_source import SymbolSource
 
 __all__ = ["PointRegistry"]

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.errors import AddressError, OutOfRegisters
-from guestdbg.kvm import ExitHlt, Vcpu
+from guestdbg.kvm import ExitHlt
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.memory.address_space import AddressSpace
+    from guestdbg.kvm import Vcpu
     from guestdbg.machine import Board, Segment
 
 __all__ = ["REGISTERS_NEEDED", "VECTOR_TABLE_BYTES", "VectorCatch", "vbar_writes"]

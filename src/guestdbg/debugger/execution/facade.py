@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
-from guestdbg.debugger.breakpoints.hit import Hit, TaskName
-from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
+from guestdbg.debugger.breakpoints.hit import Hit
+from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.program.resolver import Code
-from guestdbg.debugger.unwind.backtrace import Backtrace, check_limit
+from guestdbg.debugger.unwind.backtrace import check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.code_state import VcpuCodeState
-from guestdbg.kvm import ExitMmio, GuestDebug, SupportsRepeatedRuns, Vcpu
+from guestdbg.kvm import SupportsRepeatedRuns
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import TaskName
+    from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate
     from guestdbg.debugger.breakpoints.registry import PointRegistry
     from guestdbg.debugger.breakpoints.task_words import TaskWords
     from guestdbg.debugger.execution.resume_guard import ResumeGuard
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.symbol_source import SymbolSource
     from guestdbg.debugger.program.symbol_table import Symbol
     from guestdbg.debugger.target import Target
+    from guestdbg.debugger.unwind.backtrace import Backtrace
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.stop import Reason, Stop
+    from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
     from guestdbg.machine import Time
     from guestdbg.machine.device import Device
     from guestdbg.semihosting import RemoteHost
@@ -352,7 +356,7 @@ class Execution:
         """
         self._target.info.forget_locations()
         if distance:
-            self._target.info.types.forget()
+            self._target.info.forget_types()
             self.outdate_hit_programs()  # they have addresses of variables
             self._points.relocate(source, addresses, distance)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.validation import integer
-from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
+from guestdbg.debugger.vcpu.driver import VcpuDriver
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
-from guestdbg.debugger.vcpu.stop import Reason, Stop
+from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
     ExitIntr,
     SupportsInstructionCount,
@@ -24,6 +24,8 @@ from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.driver import InternalBreakpoints
+    from guestdbg.debugger.vcpu.stop import Reason
 
 __all__ = ["Checkpoints", "RecordedTurns", "ResumeAction", "Scheduler"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadSnapshot, Unsupported
 from guestdbg.kvm import KvmError, SupportsSnapshots
-from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot, MachineError
+from guestdbg.machine import NO_SNAPSHOTS, MachineError
 from guestdbg.object_size import size_beside
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.target import Target
     from guestdbg.debugger.vcpu.resume_state import ResumeState
     from guestdbg.debugger.vcpu.stop import Stop
+    from guestdbg.machine import BoardSnapshot
 
 __all__ = ["GuestSnapshot", "ResumePoint", "Snapshots"]
 

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.errors import BadRange, OutOfRegisters
 from guestdbg.debugger.hardware.shortage import (
-    BreakpointKey,
     breakpoint_shortage,
     context_shortage,
     watchpoint_shortage,
 )
 from guestdbg.debugger.hardware.watched_ranges import (
-    WatchedRange,
     share_registers,
     watched_ranges,
 )
@@ -28,6 +26,12 @@ from guestdbg.debugger.hardware.watched_ranges import (
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind
     from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
+    from guestdbg.debugger.hardware.shortage import (
+        BreakpointKey,
+    )
+    from guestdbg.debugger.hardware.watched_ranges import (
+        WatchedRange,
+    )
     from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["Allocation", "allocate"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.arm64.debug import Privilege
-from guestdbg.debugger.hardware.watched_ranges import WatchedRange, share_registers
+from guestdbg.debugger.hardware.watched_ranges import share_registers
 from guestdbg.kvm.table_filters import Tables
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.hardware.watched_ranges import WatchedRange
 
 __all__ = ["BreakpointKey", "breakpoint_shortage", "context_shortage", "watchpoint_shortage"]
 

@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import debug as arm64_debug
-from guestdbg.debugger.hardware.requests import ACCESS_BITS, WatchRequest
+from guestdbg.debugger.hardware.requests import ACCESS_BITS
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import Privilege
+    from guestdbg.debugger.hardware.requests import WatchRequest
     from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["WatchedRange", "covering_range", "share_registers", "watched_ranges"]

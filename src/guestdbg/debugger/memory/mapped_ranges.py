@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.arm64.mappings import Mappings, mappings
+from guestdbg.arm64.mappings import mappings
 from guestdbg.arm64.translate import SCTLR_M
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.mappings import Mappings
 
 __all__ = ["mapped_ranges"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.arm64.translate import (
@@ -16,7 +17,10 @@ from guestdbg.arm64.translate import (
 )
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.regs import PSTATE, sys_reg
-from guestdbg.machine import Board, MachineError
+from guestdbg.machine import MachineError
+
+if TYPE_CHECKING:
+    from guestdbg.machine import Board
 
 __all__ = ["MemoryRegion", "region_at"]
 

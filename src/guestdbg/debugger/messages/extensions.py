@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import capstone
 
-from guestdbg.arm64.extension_encodings import ExtensionInstruction, extension_instruction
+from guestdbg.arm64.extension_encodings import extension_instruction
 from guestdbg.arm64.features import FEATURES
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.extension_encodings import ExtensionInstruction
 
 __all__ = ["Description", "describe"]
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
-from guestdbg.kvm import SupportsCpuModel, SupportsUndefinedInstructions, Vcpu
-from guestdbg.machine import Board, MissingDevice
+from guestdbg.kvm import SupportsCpuModel, SupportsUndefinedInstructions
+from guestdbg.machine import MissingDevice
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.source_location import Location
+    from guestdbg.kvm import Vcpu
+    from guestdbg.machine import Board
 
 __all__ = ["GuestMessages", "Message"]
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.demangled import display_name
-from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
-from guestdbg.debugger.program.element_name import Element, element_path
-from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
-from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
+    # At run time they are imported for the first who asks for them.
+    from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
+    from guestdbg.debugger.program.element_name import Element
     from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
     from guestdbg.debugger.program.program_source import ProgramSource
+    from guestdbg.debugger.program.resolver import Resolver
     from guestdbg.debugger.program.scopes import Block
     from guestdbg.debugger.program.symbol_source import SymbolSource
     from guestdbg.debugger.program.symbol_table import Symbol
@@ -36,38 +38,59 @@ class DebugInfo:
     Attributes:
         images: in the order in which they are searched.
         sources: other sources of symbols, which are searched after them.
-        types: their variables and types; ``read`` reads guest virtual memory.
-        resolver: resolves locations as people write them.
-        variables: names as the code at an address sees them.
     """
 
     def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
         self.images = list(images)
-        self.types = DrgnProgram(read, self.images)
         self.sources: list[SymbolSource] = []
-        self.resolver = Resolver(self.images, self.types, self.sources)
-        self.variables = ScopedVariables(self.images, self.types)
+        self._read = read
+        self._types: DrgnProgram | None = None
+        self._variables: ScopedVariables | None = None
         self._locations: dict[int, Location] = {}
+
+    @property
+    def types(self) -> DrgnProgram:
+        """Variables and types of the images; ``read`` reads guest virtual memory."""
+        if self._types is None:
+            from guestdbg.debugger.program.drgn_program import DrgnProgram
+
+            self._types = DrgnProgram(self._read, self.images)
+        return self._types
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Resolves locations as people write them."""
+        from guestdbg.debugger.program.resolver import Resolver
+
+        return Resolver(self.images, self.types, self.sources)
+
+    @property
+    def variables(self) -> ScopedVariables:
+        """Names as the code at an address sees them."""
+        if self._variables is None:
+            from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
+
+            self._variables = ScopedVariables(self.images, self.types)
+        return self._variables
 
     def add(self, image: Image, *, first: bool = False) -> None:
         """Add another image; ``first``: it is searched before the others."""
         self.images.insert(0 if first else len(self.images), image)
-        self.types.add(image)
+        if self._types is not None:
+            self._types.add(image)
         self._forget()
 
     def move(self, image: Image, slide: int) -> Image:
         """Put an image to another place; the result takes its place."""
         moved = image.moved(slide)
         self.images[self.images.index(image)] = moved
-        self.types.replace(self.images)
-        self._forget()
+        self._changed()
         return moved
 
     def remove(self, image: Image) -> None:
         """Do without an image."""
         self.images.remove(image)
-        self.types.replace(self.images)
-        self._forget()
+        self._changed()
 
     def reread(self) -> bool:
         """Take the images as their files are now, and say whether any has changed.
@@ -84,8 +107,7 @@ class DebugInfo:
         if images == self.images:
             return False
         self.images[:] = images
-        self.types.replace(images)
-        self._forget()
+        self._changed()
         return True
 
     def add_source(self, source: SymbolSource) -> None:
@@ -121,9 +143,21 @@ class DebugInfo:
                 return symbol
         return next((s for source in self.sources if (s := source.at(address))), None)
 
+    def forget_types(self) -> None:
+        """What is known of variables may be otherwise: see ``DrgnProgram.forget``."""
+        if self._types is not None:
+            self._types.forget()
+
+    def _changed(self) -> None:
+        """There are other images."""
+        if self._types is not None:
+            self._types.replace(self.images)
+        self._forget()
+
     def _forget(self) -> None:
         self._locations.clear()
-        self.variables.forget()
+        if self._variables is not None:
+            self._variables.forget()
 
     def locate(self, address: int) -> Location:
         """An address with its function (or variable), offset, file and line, if they are known."""
@@ -154,6 +188,8 @@ class DebugInfo:
                 name, start, type_ = symbol.name, value.address_, value.type_
             if start is None or address < start:
                 return None
+            from guestdbg.debugger.program.element_name import element_path
+
             found = element_path(type_, address - start, size)
             return found._replace(name=name + found.name)
         except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):

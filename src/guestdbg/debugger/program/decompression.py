@@ -11,10 +11,14 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage
-from guestdbg.debugger.program.section_header import SHF_COMPRESSED, SHT_NOBITS, SectionHeader
+from guestdbg.debugger.program.section_header import SHF_COMPRESSED, SHT_NOBITS
 from guestdbg.debugger.program.section_table import SectionTable
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.section_header import SectionHeader
 
 __all__ = ["MAX_DECOMPRESSED", "decompress", "section_contents", "with_plain_sections"]
 

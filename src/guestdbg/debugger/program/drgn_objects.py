@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import getitem
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.errors import InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.drgn_errors import drgn_errors, translated
-from guestdbg.debugger.program.float_format import BFLOAT16, BY_SIZE, FloatFormat
-from guestdbg.debugger.program.variable_expression import Element, PathStep
+from guestdbg.debugger.program.float_format import BFLOAT16, BY_SIZE
+from guestdbg.debugger.program.variable_expression import Element
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.debugger.program.variable_expression import PathStep
 
 __all__ = [
     "Extent",

@@ -23,16 +23,19 @@ from guestdbg.debugger.errors import (
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.cxx_references import References
 from guestdbg.debugger.program.drgn_errors import damage, translated
-from guestdbg.debugger.program.pointer_path import PointerPath, pointer_path
-from guestdbg.debugger.program.static_address import StaticAddress, static_address
+from guestdbg.debugger.program.pointer_path import pointer_path
+from guestdbg.debugger.program.static_address import static_address
 from guestdbg.debugger.program.symbol_objects import symbol_object
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.debugger.program.variable_expression import Element, Expression, PathStep, parse
+from guestdbg.debugger.program.variable_expression import Element, parse
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.pointer_path import PointerPath
     from guestdbg.debugger.program.program_source import ProgramSource
+    from guestdbg.debugger.program.static_address import StaticAddress
+    from guestdbg.debugger.program.variable_expression import Expression, PathStep
 
 __all__ = ["DrgnProgram", "ReadMemory"]
 

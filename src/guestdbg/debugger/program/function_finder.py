@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.debugger.program import dwarf_entries
 from guestdbg.debugger.program.elf_bounds import section_bytes
-from guestdbg.debugger.program.unit_scan import LARGE, Abbreviation, Units, uleb
+from guestdbg.debugger.program.unit_scan import LARGE, Units, uleb
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DWARFInfo
+
+    from guestdbg.debugger.program.unit_scan import Abbreviation
 
 __all__ = ["Found", "FunctionFinder", "function_finder"]
 

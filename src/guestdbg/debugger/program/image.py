@@ -10,28 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage, MissingDependency
-from guestdbg.debugger.program import dwarf_limits, elf_bounds, tombstones
-from guestdbg.debugger.program.call_frames import FrameTable
-from guestdbg.debugger.program.cxx_abbreviations import Rewritten, rewritten
+from guestdbg.debugger.program import elf_bounds
 from guestdbg.debugger.program.debug_files import (
     DebugFile,
     find_debug_file,
     find_supplementary_file,
 )
 from guestdbg.debugger.program.decompression import section_contents, with_plain_sections
-from guestdbg.debugger.program.line_table import LineTable
-from guestdbg.debugger.program.scopes import Scopes
 from guestdbg.debugger.program.section_table import SectionTable
-from guestdbg.debugger.program.split_units import SplitUnits, split_units
 from guestdbg.debugger.program.symbol_table import SymbolTable
 from guestdbg.library_errors import raised_as, reason
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 if TYPE_CHECKING:
+    # What reads debug information is imported at run time for the first who asks for it.
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.dwarfinfo import DWARFInfo
     from elftools.elf.elffile import ELFFile
 
+    from guestdbg.debugger.program.call_frames import FrameTable
+    from guestdbg.debugger.program.cxx_abbreviations import Rewritten
+    from guestdbg.debugger.program.line_table import LineTable
+    from guestdbg.debugger.program.scopes import Scopes
+    from guestdbg.debugger.program.split_units import SplitUnits
     from guestdbg.debugger.program.symbol_source import MovingSource
 
 __all__ = ["Image"]
@@ -248,6 +249,8 @@ class Image:
         return any(start <= address < end for start, end in self._code)
 
     def _is_code(self, unit: CompileUnit, start: int, end: int) -> bool:
+        from guestdbg.debugger.program import tombstones
+
         if not self.has_code(start):
             return False
         return start not in tombstones.TOMBSTONES or not tombstones.is_removed_function(
@@ -255,6 +258,8 @@ class Image:
         )
 
     def _has_frame(self, start: int, length: int) -> bool:
+        from guestdbg.debugger.program import tombstones
+
         if not self.has_code(start):
             return False
         if start not in tombstones.TOMBSTONES:
@@ -285,6 +290,8 @@ class Image:
 
     @cached_property
     def _for_drgn(self) -> Rewritten:
+        from guestdbg.debugger.program.cxx_abbreviations import Rewritten, rewritten
+
         contents = self.debug_contents
         with raised_as(BadImage, f"the sections of {self.path} are damaged"):
             elf = self._open(self.debug.path or self.path, contents)
@@ -310,6 +317,8 @@ class Image:
 
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:
+        from guestdbg.debugger.program import dwarf_limits
+
         path = self.debug.path or self.path
         with raised_as(BadImage, f"the debug information of {path} is damaged"):
             elf = self._open(path, self.debug_contents)
@@ -342,6 +351,8 @@ class Image:
     @cached_property
     def split(self) -> SplitUnits:
         """The files with split DWARF that belong to this one."""
+        from guestdbg.debugger.program.split_units import SplitUnits, split_units
+
         if self._dwarf is None or not self.has_types:
             return SplitUnits()
         with raised_as(BadImage, f"the debug information of {self.path} is damaged"):
@@ -350,6 +361,8 @@ class Image:
     @cached_property
     def lines(self) -> LineTable:
         """The line table; empty if the file has none."""
+        from guestdbg.debugger.program.line_table import LineTable
+
         dwarf = self._dwarf
         if dwarf is None or not self.has_types:
             return LineTable(None)
@@ -361,6 +374,8 @@ class Image:
     @cached_property
     def scopes(self) -> Scopes:
         """Functions, inlined functions and local variables; empty if the file has no DWARF."""
+        from guestdbg.debugger.program.scopes import Scopes
+
         return Scopes(
             self._dwarf if self.has_types else None,
             self.slide,
@@ -371,6 +386,8 @@ class Image:
     @cached_property
     def frames(self) -> FrameTable:
         """The call frame information (``.debug_frame``, ``.eh_frame``); empty if there is none."""
+        from guestdbg.debugger.program.call_frames import FrameTable
+
         try:
             table = FrameTable([])
             if self._dwarf is not None:

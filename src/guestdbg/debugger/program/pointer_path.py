@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import drgn_import, drgn_objects
-from guestdbg.debugger.program.variable_expression import Element, Expression, Member, PathStep
+from guestdbg.debugger.program.variable_expression import Element, Member
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.bit_field import BitField
     from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.debugger.program.variable_expression import Expression, PathStep
 
 __all__ = ["PointerPath", "pointer_path"]
 

@@ -22,10 +22,10 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.demangled import display_name
-from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
-from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
+from guestdbg.debugger.program.drgn_program import missing_files
+from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.debugger.program.line_table import is_file
-from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
+from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
@@ -33,8 +33,11 @@ from guestdbg.hexadecimal_repr import hexadecimal
 if TYPE_CHECKING:
     from guestdbg.debugger.program.bit_field import BitField
     from guestdbg.debugger.program.drgn_objects import Extent
+    from guestdbg.debugger.program.drgn_program import DrgnProgram
+    from guestdbg.debugger.program.float_format import FloatFormat
     from guestdbg.debugger.program.image import Image
     from guestdbg.debugger.program.symbol_source import SymbolSource
+    from guestdbg.debugger.program.symbol_table import Symbol
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
 

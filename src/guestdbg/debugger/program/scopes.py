@@ -15,14 +15,17 @@ from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import dwarf_entries
 from guestdbg.debugger.program.code_ranges import Ranges, code_ranges, entry_address
 from guestdbg.debugger.program.dwarf_names import NameIndex
-from guestdbg.debugger.program.function_finder import FunctionFinder, function_finder
-from guestdbg.debugger.program.line_table import IsCode, address_ranges
+from guestdbg.debugger.program.function_finder import function_finder
+from guestdbg.debugger.program.line_table import address_ranges
 from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DWARFInfo
+
+    from guestdbg.debugger.program.function_finder import FunctionFinder
+    from guestdbg.debugger.program.line_table import IsCode
 
 log = logging.getLogger(__name__)
 

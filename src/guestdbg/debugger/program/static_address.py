@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import float_format, plain
-from guestdbg.debugger.program.variable_expression import Element, PathStep
+from guestdbg.debugger.program.variable_expression import Element
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.debugger.program.variable_expression import PathStep
 
 __all__ = ["StaticAddress", "static_address"]
 

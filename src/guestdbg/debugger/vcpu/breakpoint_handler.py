@@ -10,15 +10,17 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import Touched
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.semihosting import perform_call
-from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
-from guestdbg.kvm import Exit, ExitDebug, ExitHlt, ExitIntr
+from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED
+from guestdbg.kvm import ExitDebug, ExitIntr
 from guestdbg.kvm.regs import PC
 
 if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
     from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+    from guestdbg.debugger.vcpu.single_step import SingleStepper
     from guestdbg.debugger.vcpu.stop import Outcome, Stop
+    from guestdbg.kvm import Exit, ExitHlt
 
 __all__ = ["BreakpointHandler"]
 

@@ -10,22 +10,19 @@ from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
-from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.code_state import VcpuCodeState
 from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.resume_state import ResumeState
-from guestdbg.debugger.vcpu.stop import Reason, Stop
+from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
-    Exit,
     ExitInternalError,
     ExitIntr,
     ExitSystemEvent,
-    GuestDebug,
     SupportsInstructionCount,
-    Vcpu,
 )
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
 from guestdbg.kvm.regs import PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
@@ -37,6 +34,13 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.element_name import Element
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.debugger.target import Target
+    from guestdbg.debugger.unwind.backtrace import Backtrace
+    from guestdbg.debugger.vcpu.stop import Reason
+    from guestdbg.kvm import (
+        Exit,
+        GuestDebug,
+        Vcpu,
+    )
 
 __all__ = ["VcpuContext"]
 

@@ -10,7 +10,7 @@ from guestdbg.arm64.exception_class import EC, exception_class
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.errors import AddressError
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.kvm import FirstException, SupportsFirstException, SupportsInstructionCount, Vcpu
+from guestdbg.kvm import FirstException, SupportsFirstException, SupportsInstructionCount
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
     from guestdbg.debugger.vcpu.resume_state import ResumeState
+    from guestdbg.kvm import Vcpu
 
 __all__ = ["Diagnosis", "VcpuStatus", "diagnose", "syndrome_words"]
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.point import STOP, Predicate
+from guestdbg.debugger.breakpoints.point import STOP
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.errors import VariableUnavailable
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
+    from guestdbg.debugger.breakpoints.point import Predicate
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.stop import Stop
 

@@ -21,9 +21,9 @@ from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
 from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
-from guestdbg.debugger.vcpu.stop import Outcome, Stop
+from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
-from guestdbg.kvm import Exit, ExitDebug, ExitHit, ExitHlt, ExitIntr, SupportsInstructionCount, Vcpu
+from guestdbg.kvm import ExitDebug, ExitHit, ExitHlt, ExitIntr, SupportsInstructionCount
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_SINGLESTEP,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
     from guestdbg.debugger.target import Target
     from guestdbg.debugger.vcpu.resume_state import ResumeState
+    from guestdbg.debugger.vcpu.stop import Outcome
+    from guestdbg.kvm import Exit, Vcpu
 
 __all__ = ["InternalBreakpoints", "TakeTurn", "VcpuDriver"]
 

@@ -15,7 +15,7 @@ from guestdbg.arm64 import exclusive_sequence
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.armed_state import only_at
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched, access_plan
+from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, access_plan
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.exception_vectors import SYNCHRONOUS
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
@@ -23,6 +23,7 @@ from guestdbg.debugger.vcpu.resume_state import ActiveSequence
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.point import Watch
+    from guestdbg.debugger.vcpu.access_decoder import Touched
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.stop import Stop
     from guestdbg.kvm import ExitDebug

@@ -16,20 +16,23 @@ from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.dispatch import Done, dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
-from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
-from guestdbg.kvm.hit_programs import MAX_EXCLUDED, MAX_HIDDEN, MAX_PROGRAMS, Operation
+from guestdbg.kvm import HitProgram, SupportsHitPrograms
+from guestdbg.kvm.hit_programs import MAX_EXCLUDED, MAX_HIDDEN, MAX_PROGRAMS
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.armed_state import ArmedState
+    from guestdbg.debugger.breakpoints.point import Point, Watch
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
     from guestdbg.debugger.vcpu.stop import Stop
+    from guestdbg.kvm import ExitHit, InstalledPrograms
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["HitProgramSet"]
 

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
-from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.debugger.vcpu.simd_registers import (
     FloatRegisters,
     LaneRegisters,
-    SetRegister,
     VectorRegisters,
 )
 from guestdbg.kvm.regs import CORE_REGS, FPCR, FPSR, PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.unwind.backtrace import Backtrace
+    from guestdbg.debugger.vcpu.simd_registers import (
+        SetRegister,
+    )
     from guestdbg.kvm import Vcpu
 
 __all__ = ["UNPICKLABLE", "Cpu", "GeneralRegisters"]

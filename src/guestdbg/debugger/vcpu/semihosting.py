@@ -20,24 +20,29 @@ from guestdbg.debugger.breakpoints.vector_catch import (
     vbar_writes,
 )
 from guestdbg.debugger.errors import AddressError, OutOfRegisters
-from guestdbg.debugger.target import PLAIN, Target
+from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.recorded_call import RecordedCall
-from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
+from guestdbg.kvm import ExitIntr, SupportsCounterFrequency, SupportsHltExit
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
-from guestdbg.machine import ReplayError, Segment
+from guestdbg.machine import ReplayError
 from guestdbg.semihosting import (
     HLT_IMMEDIATE,
     CallLog,
     Exited,
     NeedsInput,
     RemoteInterrupted,
-    SemihostingCalls,
     operation_name,
 )
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.target import Target
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.stop import Outcome
+    from guestdbg.kvm import ExitHlt
+    from guestdbg.machine import Segment
+    from guestdbg.semihosting import (
+        SemihostingCalls,
+    )
 
 __all__ = ["WAITS_FOR_INPUT", "catch_calls", "perform_call", "report_call"]
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister
-from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
+from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.kvm.regs import V
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
     from guestdbg.kvm import Vcpu
 
 __all__ = [

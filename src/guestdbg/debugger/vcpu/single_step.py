@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64.exception_class import EC_SHIFT, SOFTSTP
 from guestdbg.debugger.vcpu.semihosting import report_call
 from guestdbg.kvm import (
-    Exit,
     ExitDebug,
     ExitHlt,
     ExitIntr,
-    GuestDebug,
     SupportsInstructionLimit,
 )
 
 if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.kvm import (
+        Exit,
+        GuestDebug,
+    )
 
 __all__ = ["EC_EITHER_EL", "STEPPED", "SingleStepper"]
 

@@ -14,20 +14,25 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Watch
-from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, AccessPlan, Touched, access_plan
+from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched, access_plan
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.exception_vectors import SYNCHRONOUS
-from guestdbg.debugger.vcpu.exclusive_stepper import FAILED_STORE, ExclusiveStepper
-from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS, MmioWatchpoints
-from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
-from guestdbg.kvm import Exit, ExitDebug
+from guestdbg.debugger.vcpu.exclusive_stepper import FAILED_STORE
+from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
+from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED
+from guestdbg.kvm import ExitDebug
 from guestdbg.kvm.regs import PC, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.armed_state import ArmedState
     from guestdbg.debugger.memory.address_space import View
+    from guestdbg.debugger.vcpu.access_decoder import AccessPlan
     from guestdbg.debugger.vcpu.context import VcpuContext
+    from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+    from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+    from guestdbg.debugger.vcpu.single_step import SingleStepper
     from guestdbg.debugger.vcpu.stop import Outcome, Stop
+    from guestdbg.kvm import Exit
 
 __all__ = ["WatchpointHandler"]
 

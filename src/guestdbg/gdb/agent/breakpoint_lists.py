@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.agent.errors import AgentError
-from guestdbg.gdb.agent.expression import Expression, parse
+from guestdbg.gdb.agent.expression import parse
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.agent.expression import Expression
 
 __all__ = ["MAX_EXPRESSIONS", "BreakpointLists", "parse_breakpoint_lists"]
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluator import evaluate
-from guestdbg.gdb.agent.hit_target import HitTarget, RegisterName, no_system_registers
+from guestdbg.gdb.agent.hit_target import HitTarget, no_system_registers
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Hit
     from guestdbg.gdb.agent.expression import Expression
+    from guestdbg.gdb.agent.hit_target import RegisterName
 
 __all__ = ["CommandList"]
 

@@ -11,7 +11,6 @@ from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluator import evaluate
 from guestdbg.gdb.agent.hit_target import (
     HitTarget,
-    RegisterName,
     no_system_registers,
     register_operations,
 )
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from guestdbg.debugger import Hit
     from guestdbg.debugger.breakpoints.conditions.compiler import Shape
     from guestdbg.gdb.agent.expression import Expression
+    from guestdbg.gdb.agent.hit_target import (
+        RegisterName,
+    )
     from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["AgentCondition"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.gdb.agent.errors import AgentError
 from guestdbg.gdb.agent.opcodes import OPCODE_INFO, UNSUPPORTED, Opcode
-from guestdbg.gdb.agent.printf_format import Format, parse_format
+from guestdbg.gdb.agent.printf_format import parse_format
+
+if TYPE_CHECKING:
+    from guestdbg.gdb.agent.printf_format import Format
 
 __all__ = ["MAX_BYTES", "MAX_STACK", "Expression", "Instruction", "parse"]
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import AddressError, Hit
+from guestdbg.debugger import AddressError
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.register_file import CPSR, PC, SP
-from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Operation
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["HitTarget", "RegisterName", "no_system_registers", "register_operations"]
 

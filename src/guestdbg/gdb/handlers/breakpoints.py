@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from guestdbg.gdb.agent import AgentError, BreakpointLists, parse_breakpoint_lists
+from guestdbg.gdb.agent import AgentError, parse_breakpoint_lists
 from guestdbg.gdb.breakpoint_key import BreakpointKey
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_number
 
 if TYPE_CHECKING:
+    from guestdbg.gdb.agent import BreakpointLists
     from guestdbg.gdb.session_state import Handler, SessionState
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,13 @@ from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_number
 from guestdbg.gdb.packets import escape
-from guestdbg.gdb.register_file import CPSR, PC, SP, V0, Register
-from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent
+from guestdbg.gdb.register_file import CPSR, PC, SP, V0
+from guestdbg.gdb.stop_reply import SIGTRAP
 
 if TYPE_CHECKING:
+    from guestdbg.gdb.register_file import Register
     from guestdbg.gdb.session_state import Handler, SessionState
+    from guestdbg.gdb.stop_reply import StopEvent
     from guestdbg.gdb.task_threads import TaskThread
 
 _TRIPLE = b"aarch64-unknown-none-elf"

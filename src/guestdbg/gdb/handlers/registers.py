@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
-from guestdbg.gdb.register_file import SP, Register
+from guestdbg.gdb.register_file import SP
 
 if TYPE_CHECKING:
+    from guestdbg.gdb.register_file import Register
     from guestdbg.gdb.session_state import Handler, SessionState
     from guestdbg.gdb.task_threads import TaskThread
 

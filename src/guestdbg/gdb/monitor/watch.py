@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import InvalidLocation, Watch
+from guestdbg.debugger import InvalidLocation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.spec_parser import parse_watch
 from guestdbg.gdb.monitor.command import Command, MonitorError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Watch
     from guestdbg.gdb.session_state import SessionState
 
 _MAX_WATCHES = 64

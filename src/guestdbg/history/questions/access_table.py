@@ -24,12 +24,13 @@ from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.repeating import ROW
 from guestdbg.html_table import EDGE_ROWS
 from guestdbg.machine import Position
-from guestdbg.tables import Table, Tabular
+from guestdbg.tables import Tabular
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import AccessName
     from guestdbg.debugger.program.bit_field import BitField
     from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.tables import Table
 
 __all__ = ["VALUE_ROW", "AccessRow", "Accesses", "Calls", "Value", "ValueDecoder", "Values"]
 

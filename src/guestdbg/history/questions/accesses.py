@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters
 from guestdbg.debugger.validation import integer
 from guestdbg.history.questions.access_table import Accesses, ValueDecoder
-from guestdbg.history.questions.ahead import Helpers, nobody
-from guestdbg.history.questions.intervals import Interval, check_interval, intervals
+from guestdbg.history.questions.ahead import nobody
+from guestdbg.history.questions.intervals import check_interval, intervals
 from guestdbg.history.questions.repeating import ROW, AccessQuery, Found, repeat
 from guestdbg.machine import Position
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind
     from guestdbg.debugger import Guest
+    from guestdbg.history.questions.ahead import Helpers
+    from guestdbg.history.questions.intervals import Interval
     from guestdbg.history.travel import Travel
 
 __all__ = ["DEFAULT_LIMIT", "access_queries", "accesses", "check_limit", "parts"]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from guestdbg.history.questions.access_table import Accesses, ValueDecoder
 from guestdbg.history.questions.accesses import check_limit
-from guestdbg.history.questions.ahead import Helpers, nobody
+from guestdbg.history.questions.ahead import nobody
 from guestdbg.history.questions.intervals import check_interval, intervals
-from guestdbg.history.questions.repeating import ROW, Arrival, CodeQuery, repeat
+from guestdbg.history.questions.repeating import ROW, CodeQuery, repeat
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
+    from guestdbg.history.questions.ahead import Helpers
+    from guestdbg.history.questions.repeating import Arrival
     from guestdbg.history.travel import Travel
     from guestdbg.machine import Position
 

@@ -20,11 +20,13 @@ from guestdbg.history.questions.accesses import check_limit
 from guestdbg.history.questions.arrivals import arrivals
 from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.intervals import check_interval
-from guestdbg.history.questions.procedure_calls import Result, argument, result_of
-from guestdbg.history.questions.repeating import Arrival, CodeQuery
+from guestdbg.history.questions.procedure_calls import argument, result_of
+from guestdbg.history.questions.repeating import CodeQuery
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
+    from guestdbg.history.questions.procedure_calls import Result
+    from guestdbg.history.questions.repeating import Arrival
     from guestdbg.history.travel import Travel
     from guestdbg.machine import Position
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64.branches import BranchKind, branch
 from guestdbg.arm64.data_flow import written_by
 from guestdbg.kvm.regs import PC
-from guestdbg.machine import Position, ReplayError
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["Instructions", "Writer", "WriterKind"]
 

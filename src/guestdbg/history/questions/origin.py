@@ -13,21 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.arm64.data_flow import (
-    ByteSource,
     SourceKind,
     memory_sources,
     register_sources,
 )
 from guestdbg.arm64.disassembly import instruction as assembly
-from guestdbg.arm64.instructions import Access, InstructionClass, accesses, classify
+from guestdbg.arm64.instructions import InstructionClass, accesses, classify
 from guestdbg.debugger.errors import AddressError, NotInScope, OptimizedOut, Unsupported
 from guestdbg.debugger.program.drgn_import import drgn
-from guestdbg.history.questions.instructions import Instructions, Writer, WriterKind
-from guestdbg.history.questions.origin_result import Origin, OriginStep, Reason
+from guestdbg.history.questions.instructions import Instructions, WriterKind
+from guestdbg.history.questions.origin_result import Origin, OriginStep
 from guestdbg.history.search import Search
 
 if TYPE_CHECKING:
+    from guestdbg.arm64.data_flow import (
+        ByteSource,
+    )
+    from guestdbg.arm64.instructions import Access
     from guestdbg.debugger import Guest, Hit
+    from guestdbg.history.questions.instructions import Writer
+    from guestdbg.history.questions.origin_result import Reason
     from guestdbg.history.travel import Travel
     from guestdbg.machine import Position
 

@@ -13,15 +13,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import STOP, Guest, Hit, Point, Recording
+from guestdbg.debugger import STOP
 from guestdbg.debugger.errors import AddressError
 from guestdbg.errors import GuestdbgError
-from guestdbg.machine import Position, ReplayError
+from guestdbg.machine import ReplayError
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind
+    from guestdbg.debugger import Guest, Hit, Point, Recording
     from guestdbg.history.questions.intervals import Interval
     from guestdbg.history.travel import Travel
+    from guestdbg.machine import Position
 
 __all__ = ["ROW", "AccessQuery", "Arrival", "CodeQuery", "Found", "repeat", "repeat_from_here"]
 

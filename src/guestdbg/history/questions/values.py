@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.errors import BadRange
 from guestdbg.history.questions.access_table import CHANGED_BY, VALUE_ROW, ValueDecoder, Values
 from guestdbg.history.questions.accesses import check_limit, parts
-from guestdbg.history.questions.ahead import Helpers, nobody
-from guestdbg.history.questions.intervals import Interval, check_interval
-from guestdbg.history.questions.repeating import ROW, AccessQuery, Found
+from guestdbg.history.questions.ahead import nobody
+from guestdbg.history.questions.intervals import check_interval
+from guestdbg.history.questions.repeating import ROW, AccessQuery
 from guestdbg.machine import Position
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.debugger.program.resolver import Data
+    from guestdbg.history.questions.ahead import Helpers
+    from guestdbg.history.questions.intervals import Interval
+    from guestdbg.history.questions.repeating import Found
     from guestdbg.history.travel import Travel
 
 __all__ = ["values"]

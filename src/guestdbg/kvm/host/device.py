@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from ctypes import addressof, c_uint8
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import (
     KVM_GET_DEVICE_ATTR,
@@ -13,9 +14,12 @@ from guestdbg.kvm.constants import (
     KVM_SET_DEVICE_ATTR,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.host.calls import Explain, call
+from guestdbg.kvm.host.calls import call
 from guestdbg.kvm.interface import Device
 from guestdbg.kvm.layouts import kvm_device_attr
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.host.calls import Explain
 
 
 def _explain(what: str, group: int, attr: int) -> Explain:

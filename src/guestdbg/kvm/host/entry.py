@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import KVM_EXIT_MMIO, KVM_RUN
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitDebug, ExitMmio
+from guestdbg.kvm.exits import ExitDebug, ExitMmio
 from guestdbg.kvm.host import kick
 from guestdbg.kvm.host.calls import failure, interruptible_ioctl, refused
 from guestdbg.kvm.host.explain import cannot_run
-from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
+from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP
 
 if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
     from guestdbg.kvm.host.immediate_exit import ImmediateExit
+    from guestdbg.kvm.host.run_page import RunPage
 
 # Empty, so it does not equal any part of the page.
 _NONE_YET: Final = memoryview(b"")

@@ -15,11 +15,12 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
-from guestdbg.kvm.structures import VcpuEvents, VcpuInit, control_names
+from guestdbg.kvm.structures import control_names
 
 if TYPE_CHECKING:
     from guestdbg.kvm.host.calls import Explain
     from guestdbg.kvm.interface import Vm
+    from guestdbg.kvm.structures import VcpuEvents, VcpuInit
 
 
 def init_of(vm: Vm, init: VcpuInit) -> Explain:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from guestdbg.kvm.host.run_page import IMMEDIATE_EXIT, RunPage
+from typing import TYPE_CHECKING
+
+from guestdbg.kvm.host.run_page import IMMEDIATE_EXIT
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.host.run_page import RunPage
 
 
 class ImmediateExit:

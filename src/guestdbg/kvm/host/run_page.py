@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.exception_class import EC_SHIFT, WATCHPT
 from guestdbg.kvm.constants import (
@@ -23,7 +23,6 @@ from guestdbg.kvm.constants import (
     KVM_EXIT_SYSTEM_EVENT,
 )
 from guestdbg.kvm.exits import (
-    Exit,
     ExitArmNisv,
     ExitDebug,
     ExitFailEntry,
@@ -43,6 +42,11 @@ from guestdbg.kvm.layouts import (
     kvm_debug_exit_arch,
     kvm_run,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import (
+        Exit,
+    )
 
 _EXIT: Final = kvm_run.exit.offset
 

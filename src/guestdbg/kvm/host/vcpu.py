@@ -25,12 +25,14 @@ from guestdbg.kvm.host.entry import Entry
 from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.registers import Registers
 from guestdbg.kvm.host.run_page import RunPage
-from guestdbg.kvm.interface import Vcpu, Vm
+from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.layouts import kvm_mp_state, kvm_vcpu_events, kvm_vcpu_init
-from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
+from guestdbg.kvm.structures import VcpuEvents
 
 if TYPE_CHECKING:
     from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.interface import Vm
+    from guestdbg.kvm.structures import GuestDebug, VcpuInit
 
 _FEATURE_WORDS: Final = 7
 _U32: Final = (1 << 32) - 1

@@ -26,7 +26,7 @@ from guestdbg.kvm.host.calls import call, check_extension
 from guestdbg.kvm.host.device import HostDevice
 from guestdbg.kvm.host.slots import Slots
 from guestdbg.kvm.host.vcpu import HostVcpu
-from guestdbg.kvm.interface import Memory, Vm
+from guestdbg.kvm.interface import Vm
 from guestdbg.kvm.layouts import (
     kvm_create_device,
     kvm_dirty_log,
@@ -38,6 +38,7 @@ from guestdbg.kvm.structures import VcpuInit
 
 if TYPE_CHECKING:
     from guestdbg.kvm.host.caches import MakeVisible
+    from guestdbg.kvm.interface import Memory
 
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from guestdbg.cpu.processor import DirtyPages, PhysicalMemory
+from guestdbg.cpu.processor import DirtyPages
 from guestdbg.kvm.errors import KvmError
+
+if TYPE_CHECKING:
+    from guestdbg.cpu.processor import PhysicalMemory
 
 PAGE: Final = 4096
 

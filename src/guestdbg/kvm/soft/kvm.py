@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import warnings
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.cpu_models import DEFAULT_CPU, CpuModel, cpu_model
+from guestdbg.arm64.cpu_models import DEFAULT_CPU, cpu_model
 from guestdbg.cpu.tier import status
 from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
@@ -15,8 +15,12 @@ from guestdbg.kvm.interface import Kvm
 from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS
 from guestdbg.kvm.soft.capabilities import check_extension
 from guestdbg.kvm.soft.linux_versions import LINUX_VERSIONS
-from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
+from guestdbg.kvm.soft.processor_model import ProcessorModel
 from guestdbg.kvm.soft.vm import SoftVm
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.cpu_models import CpuModel
+    from guestdbg.kvm.soft.processor_model import Clock
 
 CLOCKS: Final = ("virtual", "host")
 DEFAULT_LINUX: Final = SOFTWARE_VERSIONS[-1]

@@ -16,24 +16,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.arm64.extension_encodings import extension_instruction
 from guestdbg.cpu.processor import (
-    DirtyPages,
-    FlowBuffer,
-    HitPrograms,
-    InstructionBuffer,
     PhysicalMemory,
-    Processor,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
+from guestdbg.kvm.interface import Vcpu, Vm
 from guestdbg.kvm.soft.capabilities import MAX_VCPUS
 from guestdbg.kvm.soft.register_fields import U64
 from guestdbg.kvm.soft.run.fair_lock import FairLock
-from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+from guestdbg.kvm.structures import DebugRegisters
 
 if TYPE_CHECKING:
+    from guestdbg.cpu.processor import (
+        DirtyPages,
+        FlowBuffer,
+        HitPrograms,
+        InstructionBuffer,
+        Processor,
+    )
     from guestdbg.kvm.debug_state import DebugPtr, Owner
+    from guestdbg.kvm.interface import Memory, Snapshot
     from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
     from guestdbg.kvm.soft.vgic.arm_vgic import VgicCpu, VgicDist
+    from guestdbg.kvm.structures import VcpuInit
 
 log = logging.getLogger("guestdbg.kvm")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import warnings
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.exception_class import EC_MASK, EC_SHIFT
 from guestdbg.cpu.processor import (
@@ -24,12 +24,12 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
-from guestdbg.kvm.coverage import CoverageData, CoverageForm
+from guestdbg.kvm.coverage import CoverageData
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitDebug
+from guestdbg.kvm.exits import ExitDebug
 from guestdbg.kvm.guest_faults import FirstException
-from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
+from guestdbg.kvm.hit_programs import ExitHit
 from guestdbg.kvm.hlt_exit import ExitHlt
 from guestdbg.kvm.soft.debug.guest_debug import set_guest_debug
 from guestdbg.kvm.soft.debug.switch import read_hardware
@@ -47,8 +47,14 @@ from guestdbg.kvm.soft.state import (
     INCREMENT_PC,
     VcpuState,
 )
-from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
+from guestdbg.kvm.structures import VcpuEvents
 from guestdbg.kvm.table_filters import MAX_TABLES
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.coverage import CoverageForm
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.hit_programs import HitProgram, InstalledPrograms
+    from guestdbg.kvm.structures import GuestDebug, VcpuInit
 
 _GETTERS: Final = guest.GETTERS
 

@@ -25,7 +25,7 @@ from guestdbg.kvm.constants import (
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Device, Memory, SavedSnapshot, Snapshot
+from guestdbg.kvm.interface import SavedSnapshot
 from guestdbg.kvm.soft import flow_trace, instruction_trace
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
@@ -34,12 +34,12 @@ from guestdbg.kvm.soft.capabilities import (
     check_extension,
 )
 from guestdbg.kvm.soft.dirty_log import DirtyLog, SoftDirtyPages
-from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
+from guestdbg.kvm.soft.processor_model import MPIDR_RES1
 from guestdbg.kvm.soft.run import requests
 from guestdbg.kvm.soft.snapshot import serial, snapshots
 from guestdbg.kvm.soft.snapshot.changed_pages import ChangedPages
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
-from guestdbg.kvm.soft.state import LinuxVersion, Slot, VmState
+from guestdbg.kvm.soft.state import Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vgic import vgic, vgic_init, vgic_mmio_v3
 from guestdbg.kvm.soft.vgic.arm_vgic import (
@@ -47,13 +47,18 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_NR_SGIS,
     VGIC_V2,
     VGIC_V3,
-    VgicDist,
 )
 from guestdbg.kvm.soft.vgic.vgic_kvm_device import VgicDevice
 from guestdbg.kvm.structures import VcpuInit
 
 if TYPE_CHECKING:
     from guestdbg.container import MemoryImage, PageRuns
+    from guestdbg.kvm.interface import Device, Memory, Snapshot
+    from guestdbg.kvm.soft.processor_model import ProcessorModel
+    from guestdbg.kvm.soft.state import LinuxVersion
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicDist,
+    )
     from guestdbg.kvm.tracing import FlowKind
 
 PAGE: Final = 4096

@@ -4,15 +4,21 @@ apt gets its own state (lists, cache, an empty status file), so that the machine
 architectures are neither changed nor used, and root is not needed.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.lab.errors import LabError
-from guestdbg.lab.fetch.debian_archive import Package, distributions, parse
+from guestdbg.lab.fetch.debian_archive import distributions, parse
+
+if TYPE_CHECKING:
+    from guestdbg.lab.fetch.debian_archive import Package
 
 MIRROR = "http://deb.debian.org"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

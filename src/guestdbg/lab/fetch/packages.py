@@ -1,14 +1,20 @@
 """Which Debian packages the lab is made of, and how to download them."""
 
+from __future__ import annotations
+
 import re
 import tempfile
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import apt
-from guestdbg.lab.fetch.debian_archive import Archive, Package
+from guestdbg.lab.fetch.debian_archive import Archive
+
+if TYPE_CHECKING:
+    from guestdbg.lab.fetch.debian_archive import Package
 
 #: The release whose kernel and Python the lab runs.
 SUITE = "bookworm"

@@ -25,11 +25,12 @@ from elftools.elf.elffile import ELFFile
 from guestdbg.lab import cache
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import packages
-from guestdbg.lab.guests.linux import LinuxGuest, linux_guest
+from guestdbg.lab.guests.linux import linux_guest
 from guestdbg.lab.image import deb_stream
 
 if TYPE_CHECKING:
     from guestdbg.lab.fetch.debian_archive import Package
+    from guestdbg.lab.guests.linux import LinuxGuest
 
 __all__ = ["debian_module_files", "debian_vmlinux"]
 

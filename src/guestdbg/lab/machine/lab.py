@@ -36,11 +36,13 @@ from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
 from guestdbg.lab.machine.guard import Guard
 from guestdbg.lab.machine.held_signals import held_signals
 from guestdbg.lab.machine.qemu import MachineOptions, find, processor, start
-from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
-from guestdbg.lab.machine.upload import Files, read_upload
+from guestdbg.lab.machine.remote_command import RemoteCommand
+from guestdbg.lab.machine.upload import read_upload
 
 if TYPE_CHECKING:
     from guestdbg.lab.machine.forward import Forward
+    from guestdbg.lab.machine.remote_command import Live, Result
+    from guestdbg.lab.machine.upload import Files
 
 #: The directory in the lab where commands run by default.
 HOME = "/tmp"

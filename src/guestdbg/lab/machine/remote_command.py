@@ -32,10 +32,11 @@ from guestdbg.lab.inside.frames import (
     frame,
     frame_json,
 )
-from guestdbg.lab.machine.forward import Connections, Forward
+from guestdbg.lab.machine.forward import Connections
 
 if TYPE_CHECKING:
     from guestdbg.lab.machine.channel import Channel
+    from guestdbg.lab.machine.forward import Forward
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,17 @@ from guestdbg.linux.btf.records import (
     Forward,
     Int,
     Kind,
-    Member,
     Prototype,
     Reference,
-    TypeRecord,
     Void,
 )
 from guestdbg.linux.errors import BadBtf
 
 if TYPE_CHECKING:
+    from guestdbg.linux.btf.records import (
+        Member,
+        TypeRecord,
+    )
     from guestdbg.linux.btf.table import Btf
 
 __all__ = ["DrgnTypes"]

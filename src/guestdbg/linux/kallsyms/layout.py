@@ -25,9 +25,13 @@ import sys
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.linux.errors import BadKallsyms
-from guestdbg.linux.kallsyms.tokens import Tokens, find_tokens
+from guestdbg.linux.kallsyms.tokens import find_tokens
+
+if TYPE_CHECKING:
+    from guestdbg.linux.kallsyms.tokens import Tokens
 
 __all__ = ["AddressForm", "Layout", "find_layout"]
 

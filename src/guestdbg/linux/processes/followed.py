@@ -15,12 +15,13 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Breakpoint, Guest, Hit, UnknownSymbol
+from guestdbg.debugger import UnknownSymbol
 from guestdbg.linux.errors import MissingKernelData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from guestdbg.debugger import Breakpoint, Guest, Hit
     from guestdbg.linux.processes.tasks import TaskStructs
 
 __all__ = ["FollowedProcess", "ProcessFollower"]

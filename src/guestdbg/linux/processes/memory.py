@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from guestdbg.arm64.translate import SCTLR_M
-from guestdbg.debugger import AddressError, Guest
-from guestdbg.debugger.memory.address_space import AddressSpace, View
+from guestdbg.debugger import AddressError
+from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.kvm.regs import sys_reg
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.memory.address_space import View
     from guestdbg.kvm import Vcpu
 
 __all__ = ["ProcessMemory"]

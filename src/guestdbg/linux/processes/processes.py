@@ -12,10 +12,6 @@ from typing import TYPE_CHECKING, get_args
 
 from guestdbg.debugger import (
     AddressError,
-    Backtrace,
-    Breakpoint,
-    Cpu,
-    Guest,
     InvalidLocation,
 )
 from guestdbg.debugger.program.debug_info import DebugInfo
@@ -31,20 +27,28 @@ from guestdbg.linux.processes.executables import Executables
 from guestdbg.linux.processes.files import PageCache, Paths
 from guestdbg.linux.processes.followed import FollowedProcess, ProcessFollower
 from guestdbg.linux.processes.layout import KernelLayout
-from guestdbg.linux.processes.mappings import Mapping, mappings
+from guestdbg.linux.processes.mappings import mappings
 from guestdbg.linux.processes.memory import ProcessMemory
 from guestdbg.linux.processes.names import ProgramNames
 from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint, address_in
 from guestdbg.linux.processes.recorded_tasks import RecordedTasks
 from guestdbg.linux.processes.restriction import ProcessRestriction
-from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary
+from guestdbg.linux.processes.tasks import TaskStructs
 from guestdbg.linux.state.pages import page_size, vmemmap
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import (
+        Backtrace,
+        Breakpoint,
+        Cpu,
+        Guest,
+    )
     from guestdbg.debugger.breakpoints.point import Predicate
     from guestdbg.debugger.program.image import Image
     from guestdbg.kvm import Vcpu
     from guestdbg.linux.memory import KernelMemory
+    from guestdbg.linux.processes.mappings import Mapping
+    from guestdbg.linux.processes.tasks import TaskSummary
     from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Processes"]

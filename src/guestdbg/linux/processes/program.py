@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from guestdbg.debugger import Breakpoint, Hit, OutOfRegisters
+from guestdbg.debugger import Breakpoint, OutOfRegisters
 from guestdbg.debugger.breakpoints.point import Predicate
 from guestdbg.linux.processes.followed import FollowedProcess
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
     from guestdbg.debugger.program.image import Image
 
 __all__ = ["FollowFork", "ProgramBreakpoint"]

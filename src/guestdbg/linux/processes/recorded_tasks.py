@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.task_words import UNKNOWN
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Operation
-from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary, context_of
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op
+from guestdbg.linux.processes.tasks import TaskSummary, context_of
 
 if TYPE_CHECKING:
     from guestdbg.kvm import Vcpu
+    from guestdbg.kvm.hit_programs import Operation
     from guestdbg.linux.memory import KernelMemory
     from guestdbg.linux.processes.layout import KernelLayout
+    from guestdbg.linux.processes.tasks import TaskStructs
 
 __all__ = ["RecordedTasks"]
 

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from guestdbg.kvm.regs import sys_reg
-from guestdbg.kvm.table_filters import Tables, table_of
+from guestdbg.kvm.table_filters import table_of
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.restriction import HitContext
+    from guestdbg.kvm.table_filters import Tables
     from guestdbg.linux.processes.followed import FollowedProcess
     from guestdbg.linux.processes.tasks import TaskStructs
 

@@ -15,10 +15,11 @@ from guestdbg.debugger import AddressError
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.regs import PSTATE, SP_EL0, SP_EL1
 from guestdbg.linux.errors import CorruptedGuestData
-from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
+from guestdbg.linux.memory import is_kernel_pointer
 
 if TYPE_CHECKING:
     from guestdbg.kvm import Vcpu
+    from guestdbg.linux.memory import KernelMemory
     from guestdbg.linux.processes.layout import KernelLayout
 
 __all__ = ["KernelContext", "TaskStructs", "TaskSummary", "context_of"]

@@ -6,7 +6,7 @@ drgn reads the debug information. A type gets a number when it is first looked a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_errors import damage
@@ -20,10 +20,14 @@ from guestdbg.linux.btf.records import (
     Kind,
     Member,
     Reference,
-    TypeRecord,
     Void,
 )
 from guestdbg.linux.errors import BadVmlinux
+
+if TYPE_CHECKING:
+    from guestdbg.linux.btf.records import (
+        TypeRecord,
+    )
 
 __all__ = ["DwarfTypes"]
 

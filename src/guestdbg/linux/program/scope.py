@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.errors import NotInScope
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import is_scalar, plain
-from guestdbg.debugger.program.local_variables.scope_source import Argument, Registers
+from guestdbg.debugger.program.local_variables.scope_source import Argument
 from guestdbg.debugger.program.local_variables.stack_frame import register_value
 from guestdbg.kvm.regs import PSTATE, SP_EL0, sys_reg
 from guestdbg.linux.btf.records import Kind, Prototype, Reference
@@ -21,6 +21,7 @@ from guestdbg.linux.memory import is_kernel_pointer
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, Symbol
+    from guestdbg.debugger.program.local_variables.scope_source import Registers
     from guestdbg.linux.btf import DrgnTypes
 
 __all__ = ["KernelScope"]

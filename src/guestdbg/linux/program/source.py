@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.debugger import AddressError, Guest
-from guestdbg.debugger.errors import DebuggerError, NoDebugInfo
+from guestdbg.debugger import AddressError
+from guestdbg.debugger.errors import NoDebugInfo
 from guestdbg.debugger.program import drgn_import
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
-from guestdbg.linux.btf import Btf, DrgnTypes, find_btf
+from guestdbg.linux.btf import DrgnTypes, find_btf
 from guestdbg.linux.errors import BadBtf
 from guestdbg.linux.program.btf_cache import parsed
 from guestdbg.linux.program.module_types import ModuleTypes
@@ -23,6 +23,11 @@ from guestdbg.linux.program.objects import ObjectFinder
 from guestdbg.linux.program.scope import KernelScope
 from guestdbg.linux.program.symbols import SymbolFinder
 from guestdbg.linux.program.vmcoreinfo_text import minimal_vmcoreinfo
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.errors import DebuggerError
+    from guestdbg.linux.btf import Btf
 
 __all__ = ["Kernel", "KernelProgram"]
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
 from guestdbg.linux.memory import is_kernel_pointer
-from guestdbg.linux.state.records import Records, collect
+from guestdbg.linux.state.records import collect
 from guestdbg.linux.state.trees import maple_entries, xarray_entries
 
 if TYPE_CHECKING:
+    from guestdbg.linux.state.records import Records
     from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["Interrupt", "read_interrupts"]

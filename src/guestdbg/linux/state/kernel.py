@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guestdbg.linux.state.interrupts import Interrupt, read_interrupts
-from guestdbg.linux.state.log import LogRecord, read_log
-from guestdbg.linux.state.modules import Module, read_modules
-from guestdbg.linux.state.mounts import Mount, read_mounts
-from guestdbg.linux.state.pages import Page, read_page
+from guestdbg.linux.state.interrupts import read_interrupts
+from guestdbg.linux.state.log import read_log
+from guestdbg.linux.state.modules import read_modules
+from guestdbg.linux.state.mounts import read_mounts
+from guestdbg.linux.state.pages import read_page
 from guestdbg.linux.state.tasks import Tasks
 
 if TYPE_CHECKING:
+    from guestdbg.linux.state.interrupts import Interrupt
+    from guestdbg.linux.state.log import LogRecord
+    from guestdbg.linux.state.modules import Module
+    from guestdbg.linux.state.mounts import Mount
+    from guestdbg.linux.state.pages import Page
     from guestdbg.linux.state.records import Records
     from guestdbg.linux.state.view import KernelView
 

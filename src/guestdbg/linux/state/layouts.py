@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.linux.btf.records import Array, Composite, Enumeration, Int, Kind, Member, Reference
+from guestdbg.linux.btf.records import Array, Composite, Enumeration, Int, Kind, Reference
 from guestdbg.linux.errors import BadBtf, MissingKernelData
 
 if TYPE_CHECKING:
+    from guestdbg.linux.btf.records import Member
     from guestdbg.linux.state.types import TypeTable
 
 __all__ = ["Field", "Layouts", "StructLayout"]

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
-from guestdbg.linux.state.records import Records, collect
+from guestdbg.linux.state.records import collect
 
 if TYPE_CHECKING:
+    from guestdbg.linux.state.records import Records
     from guestdbg.linux.state.view import KernelView
 
 __all__ = ["LogRecord", "read_log"]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.linux.errors import CorruptedGuestData
-from guestdbg.linux.state.records import Records, collect
-from guestdbg.linux.state.view import KernelView, Object, list_entries
+from guestdbg.linux.state.records import collect
+from guestdbg.linux.state.view import Object, list_entries
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.records import Records
+    from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Module", "module_objects", "module_parts", "read_modules"]
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
-from guestdbg.linux.state.records import Records, collect
+from guestdbg.linux.state.records import collect
 from guestdbg.linux.state.trees import rb_entries
-from guestdbg.linux.state.view import KernelView, Object, list_entries
+from guestdbg.linux.state.view import list_entries
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.records import Records
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["Mount", "dentry_path", "read_mounts"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from guestdbg.arm64.branches import without_pac
 from guestdbg.debugger import AddressError, Backtrace
@@ -13,8 +13,12 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData, NoSuchTask
 from guestdbg.linux.memory import is_kernel_pointer
-from guestdbg.linux.state.records import Records, collect
-from guestdbg.linux.state.view import KernelView, Object, list_entries
+from guestdbg.linux.state.records import collect
+from guestdbg.linux.state.view import list_entries
+
+if TYPE_CHECKING:
+    from guestdbg.linux.state.records import Records
+    from guestdbg.linux.state.view import KernelView, Object
 
 __all__ = ["Task", "Tasks"]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import AddressError, Guest, Symbol
+from guestdbg.debugger import AddressError
 from guestdbg.linux.errors import CorruptedGuestData, MissingKernelData
-from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
+from guestdbg.linux.memory import is_kernel_pointer
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Symbol
+    from guestdbg.linux.memory import KernelMemory
     from guestdbg.linux.state.layouts import Layouts, StructLayout
     from guestdbg.linux.symbols import VmcoreInfo
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
-from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
+from guestdbg.linux.kallsyms import KernelSymbol
+from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.symbols.code_references import code_references
 from guestdbg.linux.symbols.exported import ExportedSymbols
-from guestdbg.linux.symbols.vmcoreinfo import VmcoreInfo, parse_at
+from guestdbg.linux.symbols.vmcoreinfo import parse_at
+
+if TYPE_CHECKING:
+    from guestdbg.linux.kallsyms import Kallsyms
+    from guestdbg.linux.memory import KernelMemory
+    from guestdbg.linux.symbols.vmcoreinfo import VmcoreInfo
 
 __all__ = ["DataSymbols", "KernelImage"]
 

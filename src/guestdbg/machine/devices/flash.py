@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
 from guestdbg.machine.devices.cfi_flash import CfiFlash
-from guestdbg.machine.devicetree import Node, Value, cells
+from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import FLASH_BASE, FLASH_SIZE
 from guestdbg.machine.memory import Region
@@ -17,6 +17,7 @@ from guestdbg.machine.virtio.file_lock import lock_image
 
 if TYPE_CHECKING:
     from guestdbg.kvm import Vm
+    from guestdbg.machine.devicetree import Value
 
 __all__ = ["Flash", "FlashFile", "flash_node"]
 

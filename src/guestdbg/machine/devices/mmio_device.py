@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.machine.devicetree import Node, Value, cells
+from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.interrupts import SetLevel, no_interrupt
+from guestdbg.machine.interrupts import no_interrupt
 from guestdbg.machine.layout import SPI_COUNT
 from guestdbg.machine.virtio.dma import DmaMemory
 
 if TYPE_CHECKING:
+    from guestdbg.machine.devicetree import Value
     from guestdbg.machine.inputs import Inputs
+    from guestdbg.machine.interrupts import SetLevel
     from guestdbg.machine.memory import PhysicalMemory
 
 __all__ = ["DeviceAccess", "MmioDevice", "StubDevice"]

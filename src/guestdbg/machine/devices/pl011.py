@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.machine.devicetree import CLOCK_PHANDLE, Node, Value, cells
+from guestdbg.machine.devicetree import CLOCK_PHANDLE, Node, cells
 from guestdbg.machine.layout import UART_BASE, UART_SIZE, UART_SPI
 
 if TYPE_CHECKING:
     from guestdbg.machine.console import Console
+    from guestdbg.machine.devicetree import Value
 
 FIFO_DEPTH = 16
 ID_REGISTERS = 0xFE0

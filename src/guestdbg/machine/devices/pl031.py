@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.machine.devicetree import Node, primecell
-from guestdbg.machine.interrupts import SetLevel, no_interrupt
+from guestdbg.machine.devicetree import primecell
+from guestdbg.machine.interrupts import no_interrupt
 from guestdbg.machine.layout import RTC_BASE, RTC_SIZE, RTC_SPI
+
+if TYPE_CHECKING:
+    from guestdbg.machine.devicetree import Node
+    from guestdbg.machine.interrupts import SetLevel
 
 ID_REGISTERS = 0xFE0
 # RTCPeriphID0 to 3: part 0x031, designer 0x41 (Arm). Then RTCPCellID0 to 3.

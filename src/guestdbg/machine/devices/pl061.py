@@ -7,11 +7,14 @@ chapter 3. The alternate functions of the pins (GPIOAFSEL) do nothing.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.machine.devicetree import GPIO_PHANDLE, Node, primecell
-from guestdbg.machine.interrupts import SetLevel, no_interrupt
+from guestdbg.machine.interrupts import no_interrupt
 from guestdbg.machine.layout import GPIO_BASE, GPIO_SIZE, GPIO_SPI
+
+if TYPE_CHECKING:
+    from guestdbg.machine.interrupts import SetLevel
 
 POWER_PIN = 3
 _KEY_POWER = 116  # of Linux's input event codes

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.machine.usernet import dhcp, frames
 from guestdbg.machine.usernet.addresses import GATEWAY, GATEWAY_MAC, GUEST, GUEST_MAC
@@ -23,14 +24,19 @@ from guestdbg.machine.usernet.frames import (
     BROADCAST,
     FRAME_MAX,
     EtherType,
-    Ipv4,
     Protocol,
     TcpFlag,
     TcpSegment,
     Udp,
 )
-from guestdbg.machine.usernet.spec import Forward, NetSpec, NetworkError
+from guestdbg.machine.usernet.spec import Forward, NetworkError
 from guestdbg.machine.usernet.tcp import TcpFlow
+
+if TYPE_CHECKING:
+    from guestdbg.machine.usernet.frames import (
+        Ipv4,
+    )
+    from guestdbg.machine.usernet.spec import NetSpec
 
 __all__ = ["UserNetwork"]
 

@@ -9,12 +9,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from guestdbg.machine.virtio.constants import DeviceId
-from guestdbg.machine.virtio.disk_image import SECTOR, DiskImage
-from guestdbg.machine.virtio.virtqueue import CHAIN_MAX, Chain, QueueError, Virtqueue
+from guestdbg.machine.virtio.disk_image import SECTOR
+from guestdbg.machine.virtio.virtqueue import CHAIN_MAX, QueueError
 
 if TYPE_CHECKING:
     from guestdbg.machine.inputs import Inputs
     from guestdbg.machine.virtio.backend import TransportPort
+    from guestdbg.machine.virtio.disk_image import DiskImage
+    from guestdbg.machine.virtio.virtqueue import Chain, Virtqueue
 
 __all__ = ["Block", "RequestType"]
 

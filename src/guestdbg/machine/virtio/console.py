@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from guestdbg.machine.console import Console, ConsoleState
+from guestdbg.machine.console import ConsoleState
 from guestdbg.machine.virtio.constants import DeviceId
 
 if TYPE_CHECKING:
+    from guestdbg.machine.console import Console
     from guestdbg.machine.inputs import Inputs
     from guestdbg.machine.virtio.backend import TransportPort
     from guestdbg.machine.virtio.virtqueue import Virtqueue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
-from guestdbg.machine.usernet import NetSpec, UserNetwork, parse_net
+from guestdbg.machine.usernet import UserNetwork, parse_net
 from guestdbg.machine.usernet.addresses import GUEST_MAC
 from guestdbg.machine.virtio.block import Block
 from guestdbg.machine.virtio.console import VirtioConsole
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from guestdbg.machine.console import Console
     from guestdbg.machine.device import Device
     from guestdbg.machine.memory import PhysicalMemory
+    from guestdbg.machine.usernet import NetSpec
     from guestdbg.machine.virtio.backend import Backend
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]

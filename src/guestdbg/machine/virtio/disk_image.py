@@ -6,10 +6,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.machine.virtio.drive_spec import DriveError, DriveSpec
+from guestdbg.machine.virtio.drive_spec import DriveError
 from guestdbg.machine.virtio.file_lock import lock_image
+
+if TYPE_CHECKING:
+    from guestdbg.machine.virtio.drive_spec import DriveSpec
 
 __all__ = ["OVERLAY_MAX", "SECTOR", "DiskImage", "Overlay", "RawFile", "open_image"]
 

@@ -10,11 +10,12 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from guestdbg.machine.virtio.constants import DeviceId
-from guestdbg.machine.virtio.virtqueue import Chain, QueueError, Virtqueue
+from guestdbg.machine.virtio.virtqueue import QueueError
 
 if TYPE_CHECKING:
     from guestdbg.machine.inputs import Inputs
     from guestdbg.machine.virtio.backend import TransportPort
+    from guestdbg.machine.virtio.virtqueue import Chain, Virtqueue
 
 __all__ = ["Entropy"]
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.machine.virtio.constants import DeviceId
-from guestdbg.machine.virtio.virtqueue import QueueError, Virtqueue
+from guestdbg.machine.virtio.virtqueue import QueueError
 
 if TYPE_CHECKING:
     from guestdbg.machine.inputs import Inputs
     from guestdbg.machine.virtio.backend import TransportPort
+    from guestdbg.machine.virtio.virtqueue import Virtqueue
 
 __all__ = ["Network", "Unplugged", "VirtioNet"]
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.machine.errors import MachineError, PhysicalAddressError
-from guestdbg.machine.virtio.dma import DmaMemory, barrier
+from guestdbg.machine.virtio.dma import barrier
 
 if TYPE_CHECKING:
     from guestdbg.machine.memory import Region
+    from guestdbg.machine.virtio.dma import DmaMemory
 
 __all__ = ["CHAIN_MAX", "WORK_MAX", "Chain", "QueueError", "QueueState", "Virtqueue"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from guestdbg.tables import Column, Table, Values
 from guestdbg.trace.coverage.errors import CoverageError
-from guestdbg.trace.coverage.result import CoverageResult, TableName
+from guestdbg.trace.coverage.result import TableName
+
+if TYPE_CHECKING:
+    from guestdbg.trace.coverage.result import CoverageResult
 
 __all__ = ["table_of"]
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from guestdbg.kvm import KvmError, SupportsCoverage
 from guestdbg.trace.coverage.errors import CoverageError, CoverageUnavailable
-from guestdbg.trace.coverage.executed import Block, blocks_of, edges_of
+from guestdbg.trace.coverage.executed import blocks_of, edges_of
 from guestdbg.trace.coverage.result import CoverageResult, VcpuCoverage
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.kvm.coverage import CoverageForm
+    from guestdbg.trace.coverage.executed import Block
 
 __all__ = ["Coverage"]
 

@@ -10,10 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from guestdbg.trace.coverage.executed import Block, Executed
+from guestdbg.trace.coverage.executed import Executed
 from guestdbg.trace.coverage.source_code import (
-    FunctionCoverage,
-    LineCoverage,
     functions_of,
     has_lines,
     lines_of,
@@ -23,6 +21,11 @@ if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.kvm.coverage import CoverageForm
     from guestdbg.tables import Table
+    from guestdbg.trace.coverage.executed import Block
+    from guestdbg.trace.coverage.source_code import (
+        FunctionCoverage,
+        LineCoverage,
+    )
 
 __all__ = ["CoverageResult", "TableName", "VcpuCoverage"]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Backtrace, Guest, Stop
+from guestdbg.debugger import Backtrace
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount, SupportsInstructionLimit
 from guestdbg.trace.sampling.errors import SamplingError
 from guestdbg.trace.sampling.profile import Profile
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Stop
 
 __all__ = ["LEAST", "Sampler"]
 

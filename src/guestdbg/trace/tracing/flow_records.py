@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.exception_class import EC, EC_MASK, EC_SHIFT
 from guestdbg.kvm.tracing import ARGUMENT_WORDS, RECORD_WORDS
-from guestdbg.trace.tracing.event import Event, EventKind
+from guestdbg.trace.tracing.event import Event
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.event import EventKind
 
 __all__ = ["CALL", "events_of"]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import Hit, Watch
+from guestdbg.debugger import Watch
 from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Hit
 
 __all__ = ["hit_record"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from guestdbg.kvm import FlowTrace, SupportsInstructionTrace
+from guestdbg.kvm import SupportsInstructionTrace
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.instructions.records import header
 from guestdbg.trace.tracing.places import instructions_at
@@ -16,6 +16,7 @@ from guestdbg.trace.tracing.streamed_file import StreamedFile
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Breakpoint, Guest, Hit
+    from guestdbg.kvm import FlowTrace
 
 __all__ = ["InstructionTrace"]
 

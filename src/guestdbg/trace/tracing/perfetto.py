@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.trace.tracing.protobuf import field_bytes, field_text, field_varint, varint
-from guestdbg.trace.tracing.slices import CLOCK, Details
+from guestdbg.trace.tracing.slices import CLOCK
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.slices import Details
 
 __all__ = ["PerfettoForm"]
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, get_args
 
-from guestdbg.kvm import FlowTrace, SupportsCounterFrequency, SupportsFlowTrace
+from guestdbg.kvm import SupportsCounterFrequency, SupportsFlowTrace
 from guestdbg.kvm.constants import KVM_REG_ARM_TIMER_CNT
 from guestdbg.kvm.regs import PSTATE
 from guestdbg.kvm.tracing import FlowKind
 from guestdbg.trace.tracing.call_arguments import CallArguments
 from guestdbg.trace.tracing.errors import TracingError
-from guestdbg.trace.tracing.event import Event, EventKind, EventWriter
+from guestdbg.trace.tracing.event import Event
 from guestdbg.trace.tracing.event_table import table_of
 from guestdbg.trace.tracing.flow_records import events_of
 from guestdbg.trace.tracing.guest_names import GuestNames
@@ -23,7 +23,9 @@ from guestdbg.trace.tracing.places import instructions_at
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Breakpoint, Guest, Hit
+    from guestdbg.kvm import FlowTrace
     from guestdbg.tables import Table
+    from guestdbg.trace.tracing.event import EventKind, EventWriter
 
 __all__ = ["MOST_EVENTS", "WHAT", "Trace"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger import NoDebugInfo, Stop
+from guestdbg.debugger import NoDebugInfo
 from guestdbg.machine import Position
 from guestdbg.terminal_text import hits
 from guestdbg.tui.commands.command import Command, Resume
@@ -13,6 +13,7 @@ from guestdbg.tui.commands.running import count_of, repeated
 from guestdbg.tui.errors import CommandError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Stop
     from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]

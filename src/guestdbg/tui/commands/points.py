@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Breakpoint, Point, Watch
+from guestdbg.debugger import Breakpoint, Watch
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.spec_parser import parse_break, parse_watch
 from guestdbg.tui.commands.command import Command
 from guestdbg.tui.errors import CommandError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Point
     from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS"]

@@ -13,10 +13,11 @@ from guestdbg.tui.commands import (
     points,
     running,
 )
-from guestdbg.tui.commands.command import Command, Resume
+from guestdbg.tui.commands.command import Command
 from guestdbg.tui.errors import CommandError
 
 if TYPE_CHECKING:
+    from guestdbg.tui.commands.command import Resume
     from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS", "KEYS", "execute", "find", "split"]

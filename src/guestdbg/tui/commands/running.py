@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Guest, NoDebugInfo, Stop
+from guestdbg.debugger import NoDebugInfo
 from guestdbg.tui.commands.command import Command, Resume
 from guestdbg.tui.errors import CommandError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Stop
     from guestdbg.tui.session import Session
 
 __all__ = ["COMMANDS", "count_of", "repeated"]

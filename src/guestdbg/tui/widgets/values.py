@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from guestdbg.tui.view import Register, View
+from guestdbg.tui.view import View
 from guestdbg.tui.widgets.rows import RowsView
 
 if TYPE_CHECKING:
     from textual import events
+
+    from guestdbg.tui.view import Register
 
 __all__ = ["RegistersView", "WatchedView"]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
 from guestdbg.check.assembler import Fixup, Item
-from guestdbg.check.differential.generate.source import INNER, OUTER, SCRATCH, Source
+from guestdbg.check.differential.generate.source import INNER, OUTER, SCRATCH
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.generate.source import Source
 
 Body = list[Item]
 _AND_7 = 0x92400800  # AND Xd, Xn, #7

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.generate.source import PLACES, Source
+from guestdbg.check.differential.generate.source import PLACES
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.generate.source import Source
 
 #: The length of programs, in instructions, approximately.
 LENGTH = 64

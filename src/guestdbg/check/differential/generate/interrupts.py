@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import controller, layout
-from guestdbg.check.differential.generate.source import SCRATCH, Maker, Source
-from guestdbg.check.differential.program import Action, Line
+from guestdbg.check.differential.generate.source import SCRATCH
+from guestdbg.check.differential.program import Line
 
 if TYPE_CHECKING:
     from guestdbg.check.assembler import Item
+    from guestdbg.check.differential.generate.source import Maker, Source
+    from guestdbg.check.differential.program import Action
 
 #: ICC_CTLR_EL1 differs between processors.
 _READ = ("ICC_RPR_EL1", "ICC_PMR_EL1", "ICC_HPPIR1_EL1", "ICC_IGRPEN1_EL1", "ISR_EL1")

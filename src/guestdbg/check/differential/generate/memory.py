@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.generate.source import DEVICE, PLACES, SCRATCH, Maker, Source
+from guestdbg.check.differential.generate.source import DEVICE, PLACES, SCRATCH
 
 if TYPE_CHECKING:
     from guestdbg.check.assembler import Item
+    from guestdbg.check.differential.generate.source import Maker, Source
 
 _SINGLES = (
     *(("str", 3), ("ldr", 3), ("strw", 2), ("ldrw", 2), ("ldrsw", 2), ("strh", 1), ("ldrh", 1)),

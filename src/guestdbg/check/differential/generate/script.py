@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check.differential.generate import debug, interrupts
-from guestdbg.check.differential.generate.source import DATA, Source
+from guestdbg.check.differential.generate.source import DATA
 from guestdbg.check.differential.program import (
     HIT_POLICIES,
     MAX_EXITS,
-    Action,
     Complete,
     Debug,
     OnHit,
@@ -19,6 +20,12 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_USE_SW_BP,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.generate.source import Source
+    from guestdbg.check.differential.program import (
+        Action,
+    )
 
 _CONTROLS = (
     (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW, 10),

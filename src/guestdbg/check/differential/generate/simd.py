@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.check import assembler as asm
-from guestdbg.check.differential.generate.source import SCRATCH, Maker, Source
+from guestdbg.check.differential.generate.source import SCRATCH
 
 if TYPE_CHECKING:
     from guestdbg.check.assembler import Item
+    from guestdbg.check.differential.generate.source import Maker, Source
 
 _FPCR, _FPSR = 0xD51B4400, 0xD53B4420  # MSR FPCR, X0; MRS X0, FPSR
 #: The fields of FPCR: AHP, DN, FZ, RMode.

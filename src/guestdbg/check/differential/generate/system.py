@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guestdbg.check import assembler as asm
-from guestdbg.check.assembler import Fixup, Item
+from guestdbg.check.assembler import Fixup
 from guestdbg.check.differential.generate import debug
-from guestdbg.check.differential.generate.source import OUTER, SCRATCH, Maker, Source
+from guestdbg.check.differential.generate.source import OUTER, SCRATCH
 from guestdbg.check.differential.vectors import (
     SVC_MASK_DEBUG,
     SVC_OTHER_EL,
     SVC_STEP,
     SVC_UNMASK_DEBUG,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.check.assembler import Item
+    from guestdbg.check.differential.generate.source import Maker, Source
 
 #: Registers that read the same on all processors compared here. QEMU's processors lack DBGPRCR_EL1,
 #: DBGAUTHSTATUS_EL1 and the claim tags, and ignore reads of MDCCINT_EL1: only the conformance suite

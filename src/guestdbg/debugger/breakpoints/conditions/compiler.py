@@ -29,13 +29,15 @@ from guestdbg.debugger.breakpoints.conditions.parts import (
     widened,
 )
 from guestdbg.debugger.breakpoints.conditions.vector_registers import VectorOperand, vector_operand
-from guestdbg.debugger.program.float_format import DOUBLE, FloatFormat
+from guestdbg.debugger.program.float_format import DOUBLE
 from guestdbg.debugger.program.local_variables.location import FIRST_VECTOR
-from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Operation
+from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.bit_field import BitField
+    from guestdbg.debugger.program.float_format import FloatFormat
     from guestdbg.debugger.program.static_address import StaticAddress
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["Compilable", "Shape", "compile_condition"]
 

@@ -26,11 +26,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.breakpoints.conditions import bounds, language
-from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
+from guestdbg.debugger.breakpoints.conditions.compiler import compile_condition
 from guestdbg.debugger.breakpoints.conditions.language import HitView
 from guestdbg.debugger.breakpoints.conditions.variable_names import take_out_variables
 from guestdbg.debugger.breakpoints.conditions.vector_registers import (
-    VectorOperand,
     missing_register,
     vector_operand,
 )
@@ -45,6 +44,10 @@ from guestdbg.debugger.program.drgn_objects import scalar
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.conditions.compiler import Shape
+    from guestdbg.debugger.breakpoints.conditions.vector_registers import (
+        VectorOperand,
+    )
     from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["Condition", "ConditionError", "cond"]

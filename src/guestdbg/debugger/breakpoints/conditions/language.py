@@ -11,11 +11,14 @@ import ast
 import operator
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
+from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.kvm.hit_programs import Op
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
 
 __all__ = [
     "BINARY",

@@ -5,11 +5,15 @@ Of each part it is known in advance whether it is an integer, and of which size 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.debugger.breakpoints.conditions import language
-from guestdbg.debugger.program.float_format import DOUBLE, FloatFormat
-from guestdbg.kvm.hit_programs import MAX_OPERATIONS, Op, Operation
+from guestdbg.debugger.program.float_format import DOUBLE
+from guestdbg.kvm.hit_programs import MAX_OPERATIONS, Op
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.kvm.hit_programs import Operation
 
 __all__ = [
     "NotCompilable",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
+from guestdbg.debugger.program.float_format import BY_SIZE
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.float_format import FloatFormat
 
 __all__ = ["VectorOperand", "missing_register", "vector_operand"]
 

@@ -33,8 +33,8 @@ from guestdbg.debugger.program.local_variables.location import (
 )
 from guestdbg.debugger.program.local_variables.stack_frame import frame_variable, register_value
 from guestdbg.debugger.program.local_variables.type_size import MOST_IN_REGISTERS, type_size
-from guestdbg.debugger.program.static_address import StaticAddress, static_address
-from guestdbg.debugger.program.variable_expression import Expression, parse
+from guestdbg.debugger.program.static_address import static_address
+from guestdbg.debugger.program.variable_expression import parse
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
     from guestdbg.debugger.program.scopes import Block
     from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.program.static_address import StaticAddress
+    from guestdbg.debugger.program.variable_expression import Expression
 
 __all__ = ["FIRST_VECTOR", "CodeState", "Place", "ScopedVariables"]
 

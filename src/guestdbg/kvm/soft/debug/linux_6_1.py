@@ -36,11 +36,13 @@ from guestdbg.kvm.soft.state import (
     DEBUG_PTR_EXTERNAL,
     DEBUG_PTR_GUEST,
     HOST_DEBUG_STATE,
-    VcpuState,
 )
 
 if TYPE_CHECKING:
     from guestdbg.kvm.debug_state import DebugPtr, Owner
+    from guestdbg.kvm.soft.state import (
+        VcpuState,
+    )
 
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 # Either traps every access of the guest to the debug registers: TDE implies TDA.

@@ -38,11 +38,13 @@ from guestdbg.kvm.soft.state import (
     OWNER_FREE,
     OWNER_GUEST,
     OWNER_HOST,
-    VcpuState,
 )
 
 if TYPE_CHECKING:
     from guestdbg.kvm.debug_state import Owner
+    from guestdbg.kvm.soft.state import (
+        VcpuState,
+    )
 
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 _MDSCR_OF_HOST: Final = MDSCR_SS | MDSCR_MDE | MDSCR_KDE

@@ -11,10 +11,11 @@ from guestdbg.cpu.processor import HitPrograms
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import ExitDebug
-from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
+from guestdbg.kvm.hit_programs import ExitHit
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
 
 if TYPE_CHECKING:
+    from guestdbg.kvm.hit_programs import HitProgram, InstalledPrograms
     from guestdbg.kvm.soft.state import VcpuState
 
 

@@ -8,7 +8,7 @@ completes; or before ``run()`` returns, so that userspace sees the registers as 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.exception_class import EC, EC_SHIFT
 from guestdbg.kvm.soft.register_fields import (
@@ -17,7 +17,10 @@ from guestdbg.kvm.soft.register_fields import (
     PSTATE_EL0T,
     PSTATE_M,
 )
-from guestdbg.kvm.soft.state import INCREMENT_PC, VcpuState
+from guestdbg.kvm.soft.state import INCREMENT_PC
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 #: A syndrome that says nothing but "UNDEFINED".
 _UNDEFINED: Final = (EC.UNKNOWN << EC_SHIFT | ESR_IL, None)

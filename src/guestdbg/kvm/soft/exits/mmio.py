@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitArmNisv, ExitMmio
+from guestdbg.kvm.exits import ExitArmNisv, ExitMmio
 from guestdbg.kvm.soft.exits.inject_fault import skip_instr
 from guestdbg.kvm.soft.register_fields import (
     ISS_CM,
@@ -17,8 +18,12 @@ from guestdbg.kvm.soft.register_fields import (
     U32,
     U64,
 )
-from guestdbg.kvm.soft.state import PendingMmio, VcpuState
+from guestdbg.kvm.soft.state import PendingMmio
 from guestdbg.kvm.soft.vgic import vgic_mmio
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.state import VcpuState
 
 _ZEROS = tuple(bytes(n) for n in range(9))
 

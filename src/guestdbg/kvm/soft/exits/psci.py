@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import (
     KVM_SYSTEM_EVENT_RESET,
@@ -15,7 +15,10 @@ from guestdbg.kvm.soft.exits.psci_versions import PSCI_1_0, PSCI_1_1, PSCI_1_3
 from guestdbg.kvm.soft.register_fields import U32, U64
 from guestdbg.kvm.soft.run.requests import power_off, power_on
 from guestdbg.kvm.soft.run.waiting import wait_for_interrupt
-from guestdbg.kvm.soft.state import MPIDR_AFFINITY, VcpuState
+from guestdbg.kvm.soft.state import MPIDR_AFFINITY
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import VcpuState
 
 VERSION: Final = 0x84000000
 CPU_SUSPEND: Final = 0x84000001

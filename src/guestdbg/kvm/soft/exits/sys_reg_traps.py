@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS, encode16
 from guestdbg.kvm.regs import name_of, sys_reg_id
-from guestdbg.kvm.soft.debug.debug_regs import DEBUG_TRAPS, Read, Write, wi
+from guestdbg.kvm.soft.debug.debug_regs import DEBUG_TRAPS, wi
 from guestdbg.kvm.soft.exits.inject_fault import inject_undef, skip_instr
 from guestdbg.kvm.soft.register_fields import HCR_TVM, SCTLR_C, SCTLR_M
 from guestdbg.kvm.soft.registers.sys_regs import ID_REGISTERS, encodings, get_sys_reg
@@ -18,6 +18,7 @@ from guestdbg.kvm.soft.vgic import vgic, vgic_mmio_v3
 
 if TYPE_CHECKING:
     from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.soft.debug.debug_regs import Read, Write
     from guestdbg.kvm.soft.state import VcpuState
 
 #: MSR (register); with bit 21 set MRS. The register's encoding is in bits 20 to 5.

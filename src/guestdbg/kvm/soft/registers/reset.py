@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm import constants as kvm
@@ -44,8 +44,12 @@ from guestdbg.kvm.soft.register_fields import (
 from guestdbg.kvm.soft.registers import timer
 from guestdbg.kvm.soft.registers.id_regs import has_ptrauth
 from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET, VDISR
-from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, OWNER_FREE, LinuxVersion, VcpuState
-from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, OWNER_FREE
+from guestdbg.kvm.structures import DebugRegisters
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
+    from guestdbg.kvm.structures import VcpuInit
 
 #: EL1h, with D, A, I and F masked.
 RESET_PSTATE: Final = PSTATE_EL1H | PSTATE_DAIF

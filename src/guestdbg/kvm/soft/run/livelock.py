@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_INTERNAL_ERROR_DELIVERY_EV
-from guestdbg.kvm.exits import Exit, ExitInternalError
+from guestdbg.kvm.exits import ExitInternalError
 
 if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
     from guestdbg.kvm.soft.state import VcpuState
 
 _ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.kvm.exits import Exit, ExitIntr
+from guestdbg.kvm.exits import ExitIntr
 from guestdbg.kvm.soft.register_fields import HCR_VSE
 from guestdbg.kvm.soft.registers.timer import COUNTER_HZ
 from guestdbg.kvm.soft.vgic.vgic import vcpu_pending_irq
 
 if TYPE_CHECKING:
+    from guestdbg.kvm.exits import Exit
     from guestdbg.kvm.soft.state import VcpuState
 
 INTR: Final = ExitIntr()

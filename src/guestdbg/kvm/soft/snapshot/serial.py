@@ -24,7 +24,6 @@ from guestdbg.kvm.soft.state import (
     OWNER_GUEST,
     OWNER_HOST,
     PendingMmio,
-    VmState,
 )
 from guestdbg.kvm.soft.vgic import save as vgic_save
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
@@ -32,6 +31,9 @@ from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 if TYPE_CHECKING:
     from guestdbg.container import MemoryImage, PageRuns
     from guestdbg.kvm.interface import Snapshot
+    from guestdbg.kvm.soft.state import (
+        VmState,
+    )
 
 _Set = DebugRegisters
 

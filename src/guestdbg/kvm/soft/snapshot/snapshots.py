@@ -12,14 +12,13 @@ import heapq
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guestdbg.cpu.processor import (
     PAGE_COST,
     PAGE_ENTRY,
     DirtyPages,
     Pages,
-    ProcessorState,
     address_of,
 )
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW, KVM_MEM_LOG_DIRTY_PAGES
@@ -27,16 +26,24 @@ from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Snapshot
 from guestdbg.kvm.soft.register_fields import U64
 from guestdbg.kvm.soft.snapshot.present_pages import (
-    Runs,
     all_pages,
     is_private_anonymous,
     present_pages,
 )
-from guestdbg.kvm.soft.state import PendingMmio, VcpuState, VmState
+from guestdbg.kvm.soft.state import PendingMmio, VcpuState
 from guestdbg.kvm.soft.vgic import save as vgic_save
 from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_V2, VGIC_V3
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 from guestdbg.object_size import size_beside
+
+if TYPE_CHECKING:
+    from guestdbg.cpu.processor import (
+        ProcessorState,
+    )
+    from guestdbg.kvm.soft.snapshot.present_pages import (
+        Runs,
+    )
+    from guestdbg.kvm.soft.state import VmState
 
 PAGE: Final = 4096
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guestdbg.container.values import conforms
 from guestdbg.kvm.soft.vgic import vgic_mmio_v2, vgic_mmio_v3
@@ -14,9 +14,13 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     Frame,
     RedistRegion,
     VgicCpu,
-    VgicDist,
     VgicIrq,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicDist,
+    )
 
 _IRQ_FIELDS: Final = tuple(name for name in VgicIrq.__slots__ if name != "intid")
 _irq_state = attrgetter(*_IRQ_FIELDS)

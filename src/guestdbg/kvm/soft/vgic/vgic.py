@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.soft.vgic import vgic_v3
-from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_NR_LR, VgicCpu, VgicDist, VgicIrq
+from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_NR_LR
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.state import VcpuState, VmState
+    from guestdbg.kvm.soft.vgic.arm_vgic import VgicCpu, VgicDist, VgicIrq
 
 
 def get_dist(vm: VmState) -> VgicDist:

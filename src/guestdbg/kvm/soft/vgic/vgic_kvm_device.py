@@ -20,12 +20,14 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_NR_PRIVATE_IRQS,
     VGIC_V2,
     VGIC_V3,
-    VgicDist,
 )
 from guestdbg.kvm.soft.vgic.vgic_sys_reg_v3 import ICC_REGS
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.state import VcpuState, VmState
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicDist,
+    )
     from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterTable
 
 _SET: Final = "KVM_SET_DEVICE_ATTR"

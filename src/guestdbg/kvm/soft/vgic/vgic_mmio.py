@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.soft.vgic import vgic
@@ -21,9 +21,13 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_PRIORITY_MASK,
     VGIC_V2,
     VGIC_V3,
-    VgicDist,
-    VgicIrq,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicDist,
+        VgicIrq,
+    )
 
 Read = Callable[[VcpuState, int, int], int]
 Write = Callable[[VcpuState, int, int, int], None]

@@ -18,9 +18,8 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     V3_REDIST_SIZE,
     Frame,
     RedistRegion,
-    VgicDist,
 )
-from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterRegion, RegisterTable, region
+from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterTable, region
 from guestdbg.kvm.soft.vgic.vgic_mmio_v2 import (
     IIDR_KVM,
     IIDR_REVISION,
@@ -30,6 +29,10 @@ from guestdbg.kvm.soft.vgic.vgic_mmio_v2 import (
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.state import VcpuState, VmState
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicDist,
+    )
+    from guestdbg.kvm.soft.vgic.vgic_mmio import RegisterRegion
 
 _ENABLE_SS_G1, _ARE_NS, _DS = 1 << 1, 1 << 4, 1 << 6
 _CTLR_IR, _CTLR_CES = 1 << 2, 1 << 1

@@ -15,13 +15,15 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
     VGIC_NR_LR,
     VGIC_NR_SGIS,
     VGIC_V2,
-    VgicCpu,
-    VgicDist,
-    VgicIrq,
 )
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.state import VcpuState, VmState
+    from guestdbg.kvm.soft.vgic.arm_vgic import (
+        VgicCpu,
+        VgicDist,
+        VgicIrq,
+    )
 
 _ICH_HCR: Final = SYSREGS["ICH_HCR_EL2"].encoding
 _ICH_VMCR: Final = SYSREGS["ICH_VMCR_EL2"].encoding

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.trace.tracing.instructions.records import Record, register_name
+from guestdbg.trace.tracing.instructions.records import register_name
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.instructions.records import Record
 
 __all__ = ["json_lines"]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.tables import Column, Values
-from guestdbg.trace.tracing.instructions.records import Record, register_name
+from guestdbg.trace.tracing.instructions.records import register_name
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.instructions.records import Record
 
 __all__ = ["COLUMNS", "row_groups"]
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from guestdbg.trace.tracing.instructions.records import NZCV, SP, V0, Access, Record
+from guestdbg.trace.tracing.instructions.records import NZCV, SP, V0
+
+if TYPE_CHECKING:
+    from guestdbg.trace.tracing.instructions.records import Access, Record
 
 __all__ = ["tarmac_lines"]
 
