@@ -79,7 +79,6 @@ from guestdbg.machine.layout import (
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.position import Position
-from guestdbg.machine.serial import SavedBoard, decode_devices, encode_devices
 from guestdbg.machine.shape import board_shape, check_shape
 from guestdbg.machine.virtio.devices import connect, empty_transports, open_backends
 from guestdbg.object_size import size_beside
@@ -100,6 +99,7 @@ if TYPE_CHECKING:
         GicVersion,
         SetLevel,
     )
+    from guestdbg.machine.serial import SavedBoard  # files of guests: at run time for those only
     from guestdbg.machine.usernet import NetSpec
     from guestdbg.machine.virtio.backend import Backend
     from guestdbg.machine.virtio.devices import Drives
@@ -693,6 +693,8 @@ class Board(Closing):
             MachineError: the provider cannot, or a device of the user's has state that is not of
                 plain values.
         """
+        from guestdbg.machine.serial import SavedBoard, encode_devices
+
         if not isinstance(self.vm, SupportsSnapshotFiles):
             raise MachineError(NO_SNAPSHOTS)
         return SavedBoard(
@@ -729,6 +731,8 @@ class Board(Closing):
     def _load_snapshot(
         self, devices: bytes, load: Callable[[SupportsSnapshotFiles], Snapshot]
     ) -> BoardSnapshot:
+        from guestdbg.machine.serial import decode_devices
+
         if not isinstance(self.vm, SupportsSnapshotFiles):
             raise MachineError(NO_SNAPSHOTS)
         now = [

@@ -28,8 +28,6 @@ from guestdbg.machine.layout import (
 from guestdbg.machine.loading import (
     elf,
     file_formats,
-    hex_records,
-    initrd,
     linux_image,
     uimage,
     unpacking,
@@ -183,6 +181,8 @@ def _contents(file: str | os.PathLike[str] | bytes, what: str) -> tuple[Path, by
 
 def _initrd(file: str | os.PathLike[str] | bytes, limit: int) -> _Initrd:
     path, contents, _ = _contents(file, "initrd")
+    from guestdbg.machine.loading import initrd  # few guests have one
+
     initrd.check(contents, str(path), limit)
     return _Initrd(path, contents)
 
@@ -283,6 +283,8 @@ def _from_container(
         segment = Segment(header.load, len(data), len(data), header.load)
         entry, pieces = header.entry, ((segment, data),)
     elif (what := file_formats.records(contents)) is not None:
+        from guestdbg.machine.loading import hex_records
+
         start, found = hex_records.parse(contents, name, what)
         pieces = tuple((Segment(at, len(d), len(d), at), d) for at, d in found)
         entry = pieces[0][0].address if start is None else start

@@ -8,15 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
-from guestdbg.machine.usernet import UserNetwork, parse_net
-from guestdbg.machine.usernet.addresses import GUEST_MAC
-from guestdbg.machine.virtio.block import Block
-from guestdbg.machine.virtio.console import VirtioConsole
-from guestdbg.machine.virtio.disk_image import open_image
-from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
-from guestdbg.machine.virtio.entropy import Entropy
-from guestdbg.machine.virtio.network import Unplugged, VirtioNet
-from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
 
 if TYPE_CHECKING:
     from guestdbg.machine.console import Console
@@ -24,10 +15,12 @@ if TYPE_CHECKING:
     from guestdbg.machine.memory import PhysicalMemory
     from guestdbg.machine.usernet import NetSpec
     from guestdbg.machine.virtio.backend import Backend
+    from guestdbg.machine.virtio.drive_spec import DriveSpec
+    from guestdbg.machine.virtio.transport import VirtioMmio
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
 
-Drives: TypeAlias = Sequence[str | os.PathLike[str] | DriveSpec]
+Drives: TypeAlias = "Sequence[str | os.PathLike[str] | DriveSpec]"
 
 
 def open_backends(
@@ -47,7 +40,7 @@ def open_backends(
         NetworkError: the network cannot: a port is in use.
         MachineError: more devices than transports, or ``drives`` is not a list.
     """
-    if isinstance(drives, str | os.PathLike | DriveSpec):
+    if isinstance(drives, str) or not isinstance(drives, Sequence):
         raise MachineError(f"drives={drives!r}: it must be a list of drives: [{drives!r}]")
     others = sum(argument is not None for argument in (net, entropy, console))
     if len(drives) + others > VIRTIO_COUNT:
@@ -57,15 +50,18 @@ def open_backends(
         )
     backends: list[Backend] = []
     try:
+        # Each kind of device is imported for a board that has one.
         for number, drive in enumerate(drives):
-            backends.append(Block(open_image(parse_drive(drive)), f"drive{number}"))
+            backends.append(_drive(drive, number))
         if net is not None:
-            spec = parse_net(net)
-            network = UserNetwork(spec) if spec.plugged_in else Unplugged()
-            backends.append(VirtioNet(network, GUEST_MAC))
+            backends.append(_network(net))
         if console is not None:
+            from guestdbg.machine.virtio.console import VirtioConsole
+
             backends.append(VirtioConsole(console))
         if entropy is not None:
+            from guestdbg.machine.virtio.entropy import Entropy
+
             backends.append(Entropy(entropy))
     except BaseException:
         for backend in backends:
@@ -74,12 +70,34 @@ def open_backends(
     return backends
 
 
+def _drive(drive: str | os.PathLike[str] | DriveSpec, number: int) -> Backend:
+    from guestdbg.machine.virtio.block import Block
+    from guestdbg.machine.virtio.disk_image import open_image
+    from guestdbg.machine.virtio.drive_spec import parse_drive
+
+    return Block(open_image(parse_drive(drive)), f"drive{number}")
+
+
+def _network(net: str | NetSpec) -> Backend:
+    from guestdbg.machine.usernet.addresses import GUEST_MAC
+    from guestdbg.machine.usernet.network import UserNetwork
+    from guestdbg.machine.usernet.spec import parse_net
+    from guestdbg.machine.virtio.network import Unplugged, VirtioNet
+
+    spec = parse_net(net)
+    return VirtioNet(UserNetwork(spec) if spec.plugged_in else Unplugged(), GUEST_MAC)
+
+
 def connect(
     backends: Sequence[Backend],
     memory: PhysicalMemory,
     interrupt: Callable[[int], Callable[[bool], object]],
 ) -> tuple[VirtioMmio, ...]:
     """The devices at the first transports, each with its interrupt."""
+    if not backends:
+        return ()
+    from guestdbg.machine.virtio.transport import VirtioMmio
+
     return tuple(
         VirtioMmio(
             VIRTIO_BASE + number * VIRTIO_SIZE, backend, memory, interrupt(VIRTIO_SPI + number)
@@ -92,4 +110,8 @@ def empty_transports(count: int) -> list[Device]:
     """The transports after ``count`` that have a device; none if no transport has one."""
     used = count * VIRTIO_SIZE
     whole = VIRTIO_COUNT * VIRTIO_SIZE
-    return [EmptyTransports(VIRTIO_BASE + used, whole - used)] if 0 < used < whole else []
+    if not 0 < used < whole:
+        return []
+    from guestdbg.machine.virtio.transport import EmptyTransports
+
+    return [EmptyTransports(VIRTIO_BASE + used, whole - used)]
