@@ -15,7 +15,7 @@ import pytest
 
 from guestdbg.check.assembler import add, b, flat, hlt, hvc, mov, movz, mrs, msr, svc, udf
 from guestdbg.debugger import Guest, OutOfRegisters, Stop
-from guestdbg.debugger.vcpu import semihosting
+from guestdbg.debugger.vcpu import semihosting_exits
 from guestdbg.semihosting import Semihosting, SemihostingError
 
 from .assembled import CODE, DATA, RAM, VECTORS, assembled, words
@@ -55,7 +55,7 @@ SKIP = [*SAVE, add(11, 11, 4), *RESUME]
 
 @pytest.fixture(params=["exit", "vectors", "plain"])
 def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(semihosting, "PLAIN", request.param == "vectors")
+    monkeypatch.setattr(semihosting_exits, "PLAIN", request.param == "vectors")
     made = []
 
     def load(code: Sequence[int], vectors: Any = None, **options: Any) -> Guest:
@@ -207,7 +207,7 @@ def test_input_is_waited_for_and_comes(load) -> None:
     for _ in range(3):
         stop = guest.run(timeout=20)
         assert (stop.reason, stop.pc) == ("idle", at)
-        assert stop.detail == semihosting.WAITS_FOR_INPUT
+        assert stop.detail == semihosting_exits.WAITS_FOR_INPUT
         assert guest.step().reason == "idle"
     assert point.hits == 1
     guest.board.console.feed(b"q")
@@ -245,7 +245,7 @@ def test_two_vcpus_and_one_waits_for_input(load) -> None:
     code = [*set_vbar(VECTORS), *call(7), *EXIT]
     guest = load(code, {0x200: [b(0)]}, vcpus=2)
     stop = guest.run(timeout=20)
-    assert (stop.reason, stop.detail) == ("idle", semihosting.WAITS_FOR_INPUT)
+    assert (stop.reason, stop.detail) == ("idle", semihosting_exits.WAITS_FOR_INPUT)
     guest.board.console.feed(b"q")
     finish(guest)
 
@@ -260,7 +260,7 @@ def test_a_fault_without_vectors_is_reported_as_ever(load) -> None:
 
 def test_limits_of_instructions_end_at_the_same_places(monkeypatch) -> None:
     def stops(plain: bool) -> list[Any]:
-        monkeypatch.setattr(semihosting, "PLAIN", plain)
+        monkeypatch.setattr(semihosting_exits, "PLAIN", plain)
         found = []
         for limit in range(1, 40):
             out = io.BytesIO()
@@ -289,7 +289,7 @@ def test_a_snapshot_with_other_vectors(load) -> None:
 
 
 def test_registers_that_are_missing_are_explained(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(semihosting, "PLAIN", True)
+    monkeypatch.setattr(semihosting_exits, "PLAIN", True)
     with assembled([*put("a"), *EXIT], {0x200: [b(0)]}, semihosting=Semihosting()) as guest:
         available = guest.hardware.breakpoints - 2
         for n in range(available):
@@ -302,7 +302,7 @@ def test_registers_that_are_missing_are_explained(monkeypatch, caplog) -> None:
 @pytest.mark.parametrize("places", [1, 4])
 def test_a_guest_with_two_registers(monkeypatch, caplog, places: int) -> None:
     """They are at the vectors: that these change is noticed at the next stop only."""
-    monkeypatch.setattr(semihosting, "PLAIN", True)
+    monkeypatch.setattr(semihosting_exits, "PLAIN", True)
     out = io.BytesIO()
     code = [*put("a"), *(set_vbar(VECTORS) * places), *EXIT]
     options: dict[str, Any] = {"semihosting": Semihosting(), "console": out, "breakpoints": 2}
@@ -341,7 +341,7 @@ def test_blocks_that_are_not_there(load, operation: int, block: int) -> None:
 
 
 def test_open_files_stay_over_a_restore_and_not_over_a_reset(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(semihosting, "PLAIN", False)
+    monkeypatch.setattr(semihosting_exits, "PLAIN", False)
     code = [*call(5, DATA + 0x200), *call(5, DATA + 0x200), *EXIT]
     options: dict[str, Any] = {"semihosting": Semihosting(tmp_path)}
     with assembled([*call(1, DATA + 0x240), *code], **options) as guest:

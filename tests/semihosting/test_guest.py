@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import guestdbg
-from guestdbg.debugger.vcpu import semihosting
+from guestdbg.debugger.vcpu import semihosting_exits
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
@@ -134,7 +134,7 @@ def test_calls_caught_at_the_exception_vectors_give_the_same(
     """As on a provider that does not exit at HLT."""
     found = []
     for plain in (False, True):
-        monkeypatch.setattr(semihosting, "PLAIN", plain)
+        monkeypatch.setattr(semihosting_exits, "PLAIN", plain)
         directory = tmp_path / str(plain)
         directory.mkdir()
         (directory / "kept.txt").write_text("kept")

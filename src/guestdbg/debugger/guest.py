@@ -26,7 +26,6 @@ from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.debugger.execution.snapshot import Snapshots
 from guestdbg.debugger.execution.step_commands import StepCommands
-from guestdbg.debugger.guest_html import guest_html
 from guestdbg.debugger.memory.address_space import virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
@@ -36,10 +35,8 @@ from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
-from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
-from guestdbg.debugger.vcpu.semihosting import catch_calls
-from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
+from guestdbg.debugger.vcpu.semihosting_exits import catch_calls
 
 if TYPE_CHECKING:
     from guestdbg.debugger.execution.scheduler import ResumeAction
@@ -52,6 +49,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.diagnosis import Diagnosis
     from guestdbg.debugger.vcpu.stop import Stop
     from guestdbg.machine import Board, Loaded, Segment
+    from guestdbg.semihosting import Semihosting, SemihostingCalls
 
 __all__ = ["Guest"]
 
@@ -144,13 +142,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         board.on_dma = self.execution.device_wrote
         self._segments = tuple(segments)
         self._origin = origin
-        if not isinstance(semihosting, bool | Semihosting):
-            raise SemihostingError(
-                f"semihosting is {semihosting!r}: it must be True, False or a guestdbg.Semihosting"
-            )
-        if semihosting:
-            options = semihosting if isinstance(semihosting, Semihosting) else Semihosting()
-            target.semihosting = SemihostingCalls(options)
+        if semihosting is not False:
+            target.semihosting = _semihosting_calls(semihosting)
             target.heap = heap
         try:
             self._catch_calls()
@@ -408,7 +401,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
     def _patches_change(self) -> None:
         """The set of BRK instructions in guest memory changes: hit programs depend on it."""
         for vcpu in self._scheduler.vcpus:
-            vcpu.hit_programs.invalidate()
+            vcpu.outdate_hit_programs()
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -526,6 +519,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         For a guest that was stopped before its end. Raises GuestBusy while it runs.
         """
         self._check_open()
+        from guestdbg.debugger.vcpu.diagnosis import diagnose
+
         self._guard.check_stopped("only a stopped guest can be diagnosed")
         return tuple(diagnose(vcpu) for vcpu in self._scheduler.vcpus)
 
@@ -688,6 +683,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
             state = "closed"
         elif ended is not None and not running:
             state = str(ended)
+        from guestdbg.debugger.guest_html import guest_html
+
         return guest_html(
             [image.path for image in self.images],
             self.vcpus,
@@ -696,3 +693,15 @@ class Guest(PointMethods, IntegerAccess, Closing):
             memory=self.board.memory_size,
             readable=not self._closed and (not running or self._guard.running_here),
         )
+
+
+def _semihosting_calls(semihosting: bool | Semihosting) -> SemihostingCalls:
+    from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
+
+    if semihosting is True:
+        semihosting = Semihosting()
+    if not isinstance(semihosting, Semihosting):
+        raise SemihostingError(
+            f"semihosting is {semihosting!r}: it must be True, False or a guestdbg.Semihosting"
+        )
+    return SemihostingCalls(semihosting)

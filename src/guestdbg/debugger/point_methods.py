@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint
 from guestdbg.debugger.errors import DebuggerError, InvalidLocation, Unsupported
 from guestdbg.debugger.memory.presence import absence
@@ -15,6 +14,7 @@ from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind, Privilege
+    from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
     from guestdbg.debugger.breakpoints.point import Kind, Predicate, Watch
     from guestdbg.debugger.breakpoints.recording import Recording
     from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -221,6 +221,8 @@ class PointMethods(ABC):
 
         The guest may map the address later.
         """
+        from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
+
         self._check_open()
         if isinstance(point, FollowedWatch) and point.nowhere is not None:
             return point.nowhere

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
+from guestdbg.debugger.vcpu.semihosting_exits import WAITS_FOR_INPUT
 from guestdbg.errors import GuestdbgError
 from guestdbg.tui.commands.command import Quit
 from guestdbg.tui.commands.registry import execute, find, split

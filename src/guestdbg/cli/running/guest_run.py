@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from guestdbg.cli.running.keyboard import ESCAPE_STATUS
 from guestdbg.cli.running.summary import RunOutcome, Totals
-from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
+from guestdbg.debugger.vcpu.semihosting_exits import WAITS_FOR_INPUT
 from guestdbg.kvm import SupportsInstructionCount
 
 if TYPE_CHECKING:

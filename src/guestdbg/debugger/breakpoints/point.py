@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege, canonical
 from guestdbg.debugger import validation
-from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
-from guestdbg.debugger.program.local_variables.scoped_variables import Place
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.errors import VariableUnavailable
     from guestdbg.debugger.program.bit_field import BitField
     from guestdbg.debugger.program.float_format import FloatFormat
+    from guestdbg.debugger.program.local_variables.scoped_variables import Place
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.debugger.program.symbol_source import SymbolSource
     from guestdbg.kvm.table_filters import Tables
@@ -423,6 +422,8 @@ class Breakpoint(Point):
 
     def place_at(self, found: Location) -> Place:
         """The same for looking up names: the instruction, and which of its functions."""
+        from guestdbg.debugger.program.local_variables.scoped_variables import Place
+
         return Place.of(self.location_at(found), found.chain)
 
     def requests(self, tables: int = 0) -> list[BreakRequest]:
@@ -452,6 +453,8 @@ def _choice(what: str, value: object, choices: Sequence[object]) -> None:
 def _condition(when: object) -> Predicate | None:
     """A condition that can be called; a text is compiled as ``guestdbg.cond`` does."""
     if isinstance(when, str):
+        from guestdbg.debugger.breakpoints.conditions.expression import Condition
+
         return Condition(when)
     if when is not None and not callable(when):
         raise InvalidLocation(

@@ -9,34 +9,31 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES
 from guestdbg.debugger.breakpoints.armed_state import arm
-from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES, FollowedWatch
 from guestdbg.debugger.breakpoints.point import (
     Breakpoint,
     Watch,
 )
-from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
-from guestdbg.debugger.program.resolver import Code
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind, Privilege
     from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint
-    from guestdbg.debugger.breakpoints.followed_watch import Read
+    from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch, Read
     from guestdbg.debugger.breakpoints.point import (
         Handler,
         Kind,
         Point,
         Predicate,
     )
+    from guestdbg.debugger.breakpoints.recording import Recording
     from guestdbg.debugger.breakpoints.restriction import TaskRestriction
     from guestdbg.debugger.breakpoints.task_words import TaskWords
     from guestdbg.debugger.hardware.requests import WatchRequest
     from guestdbg.debugger.program.debug_info import DebugInfo
     from guestdbg.debugger.program.pointer_path import PointerPath
-    from guestdbg.debugger.program.resolver import Data
+    from guestdbg.debugger.program.resolver import Code, Data
     from guestdbg.debugger.program.symbol_source import SymbolSource
 
 __all__ = ["PointRegistry"]
@@ -151,6 +148,8 @@ class PointRegistry:
 
         ``options`` are those of ``watch``. The watches of the pointers are not among the points.
         """
+        from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
+
         watch = FollowedWatch(
             self._next,
             name or variable,
@@ -171,6 +170,8 @@ class PointRegistry:
         return watch
 
     def _pointer(self, followed: FollowedWatch, name: str) -> Watch:
+        from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES
+
         pointer = Watch(
             self._next,
             f"the pointer {name} of {followed.name}",
@@ -205,6 +206,8 @@ class PointRegistry:
     ) -> Recording:
         """Make and arm a recording."""
         assert data.length is not None
+        from guestdbg.debugger.breakpoints.recording import Recording
+
         recording = Recording(
             self._next,
             name or data.name,
@@ -295,6 +298,10 @@ class PointRegistry:
 
     def _check(self, point: Point) -> None:
         """Raise an error for a name in the condition that can never have a value."""
+        if point.when is None:
+            return
+        from guestdbg.debugger.breakpoints.conditions.expression import Condition
+
         if not isinstance(point.when, Condition):
             return
         variables = self._info.variables
@@ -480,6 +487,8 @@ class PointRegistry:
                     self._target.memory.check_patchable()
                 except Unsupported:
                     raise error from None
+                from guestdbg.debugger.program.resolver import Code
+
                 patched.append(
                     self.breakpoint(
                         Code("a place to come back to", tuple(addresses)),

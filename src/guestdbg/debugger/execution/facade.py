@@ -10,10 +10,7 @@ from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import Unsupported
-from guestdbg.debugger.program.resolver import Code
 from guestdbg.debugger.unwind.backtrace import check_limit
-from guestdbg.debugger.unwind.unwinder import Unwinder
-from guestdbg.debugger.vcpu.code_state import VcpuCodeState
 from guestdbg.kvm import SupportsRepeatedRuns
 
 if TYPE_CHECKING:
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.debug_info import DebugInfo
     from guestdbg.debugger.program.image import Image
     from guestdbg.debugger.program.program_source import ProgramSource
+    from guestdbg.debugger.program.resolver import Code
     from guestdbg.debugger.program.symbol_source import SymbolSource
     from guestdbg.debugger.program.symbol_table import Symbol
     from guestdbg.debugger.target import Target
@@ -183,7 +181,11 @@ class Execution:
         """A vCPU has accessed a device: the board's bus calls this."""
         for driver in self._scheduler.vcpus:
             if driver.vcpu is vcpu:
-                driver.mmio.device_accessed(exit_, data)
+                if self._target.armed.watches:
+                    driver.mmio.device_accessed(exit_, data)
+                else:
+                    # The console may call a function of the user's, which may look at the points.
+                    driver.collect_counts()
 
     def device_will_write(self, device: Device, address: int, length: int) -> None:
         """A device is about to write memory: the board calls this."""
@@ -389,6 +391,8 @@ class Execution:
         """The DWARF number of the register that a local variable is, to the code at the PC of the
         current vCPU. None: it is in no register, or that is not simple."""
         context = self._scheduler.current
+        from guestdbg.debugger.vcpu.code_state import VcpuCodeState
+
         state = VcpuCodeState(context, context.locate(context.cpu.pc))
         return self._target.info.variables.register(name, state)
 
@@ -427,6 +431,8 @@ class Execution:
         if isinstance(addresses, str):
             code = self._target.info.resolver.code(addresses)
         else:
+            from guestdbg.debugger.program.resolver import Code
+
             code = Code(name, tuple(addresses), source=source)
         return self._points.hidden_breakpoint(code, handler, when)
 
@@ -442,7 +448,7 @@ class Execution:
     def outdate_hit_programs(self) -> None:
         """What hit programs were made from has changed: each vCPU gets them anew."""
         for vcpu in self._scheduler.vcpus:
-            vcpu.hit_programs.invalidate()
+            vcpu.outdate_hit_programs()
 
     @property
     def task_words(self) -> TaskWords | None:
@@ -461,6 +467,8 @@ class Execution:
         ``registers`` are X0 to X30 and SP; ``read`` gives memory by virtual address, and raises
         AddressError.
         """
+        from guestdbg.debugger.unwind.unwinder import Unwinder
+
         check_limit(limit)
         info = self._target.info
         unwinder = Unwinder(info.images, info.locate, read, info.sources)

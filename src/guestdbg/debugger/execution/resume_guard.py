@@ -92,7 +92,7 @@ class ResumeGuard:
         finally:
             self._thread = None
             for vcpu in self._scheduler.vcpus:
-                vcpu.hit_programs.collect()
+                vcpu.collect_counts()
             target.board.console.flush()
 
     def check_stopped(self, problem: str) -> None:

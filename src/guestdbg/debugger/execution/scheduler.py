@@ -11,7 +11,7 @@ from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import VcpuDriver
-from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
+from guestdbg.debugger.vcpu.semihosting_exits import WAITS_FOR_INPUT
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
     ExitIntr,

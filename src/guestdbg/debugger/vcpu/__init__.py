@@ -13,7 +13,8 @@ context               the state of the vCPU, and what is read from it
 dispatch              putting hits to their points: conditions, counts, handlers
 mmio_watchpoints      hits on device registers, from MMIO exits
 dma_watchpoints       hits of devices on memory, from what the board reports
-semihosting           a guest's semihosting calls
+semihosting_exits     how a guest's semihosting calls come to the debugger
+semihosting           performing them
 recorded_call         what such a call did to the guest, as bytes
 single_step           executing one instruction
 exclusive_stepper     running over exclusive sequences, disarmed

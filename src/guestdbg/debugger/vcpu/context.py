@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,6 @@ from guestdbg.debugger.breakpoints.armed_state import OFF
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, check_limit
-from guestdbg.debugger.unwind.unwinder import Unwinder
-from guestdbg.debugger.vcpu.code_state import VcpuCodeState
-from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.resume_state import ResumeState
@@ -52,10 +49,6 @@ _UPPER_HALF = 55
 _SAME_FRAME_BYTES = 128
 
 
-def _nothing_to_collect() -> None:
-    pass
-
-
 class VcpuContext:
     """One vCPU: what is armed on it, and the state that resuming it depends on.
 
@@ -69,8 +62,6 @@ class VcpuContext:
         resume_state: what it has to remember from one stop to the next.
         resume_count: how often it was resumed; a hit with another count is stale.
         guest_debug: what KVM_SET_GUEST_DEBUG was given last; None where that is not known.
-        collect_counts: brings the points' counts and recordings up to date with the hits that the
-            provider has decided.
     """
 
     def __init__(self, target: Target, number: int, vcpu: Vcpu) -> None:
@@ -87,7 +78,10 @@ class VcpuContext:
         self.resume_state = ResumeState()
         self.resume_count = 0
         self.guest_debug: GuestDebug | None = OFF
-        self.collect_counts: Callable[[], None] = _nothing_to_collect
+
+    def collect_counts(self) -> None:
+        """Bring the points' counts and recordings up to date with the hits that the provider
+        has decided: a driver does."""
 
     def __reduce__(self) -> str:
         raise TypeError(UNPICKLABLE)
@@ -132,6 +126,8 @@ class VcpuContext:
             off = exit_.type == KVM_SYSTEM_EVENT_SHUTDOWN
             return self.stop("exit", "powered off" if off else str(exit_))
         if isinstance(exit_, ExitInternalError):
+            from guestdbg.debugger.vcpu.diagnosis import diagnose
+
             found = diagnose(self)
             if found.status == "loop":
                 return self.stop("error", f"the guest cannot go on: {found.text}")
@@ -208,6 +204,8 @@ class VcpuContext:
 
     def variable(self, expression: str, location: Location) -> Any:
         """A variable as the code at this location sees it, as a drgn object."""
+        from guestdbg.debugger.vcpu.code_state import VcpuCodeState
+
         return self.target.info.variables.value(expression, VcpuCodeState(self, location))
 
     def task(self) -> TaskName | None:
@@ -219,6 +217,8 @@ class VcpuContext:
         self, pc: int, limit: int = DEFAULT_LIMIT, location: Location | None = None
     ) -> Backtrace:
         """The frames from here outwards; frame 0 is shown at ``pc``, or at ``location``."""
+        from guestdbg.debugger.unwind.unwinder import Unwinder
+
         check_limit(limit)
         registers = self.registers()
         info = self.target.info

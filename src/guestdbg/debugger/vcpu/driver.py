@@ -6,23 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.exception_class import BREAKPT, BRK64, EC_SHIFT, SOFTSTP, WATCHPT
 from guestdbg.debugger.breakpoints.armed_state import STEP_DISARMED, InternalBreakpoint
 from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
-from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
 from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.debugger.vcpu.diagnosis import syndrome_words
-from guestdbg.debugger.vcpu.dma_watchpoints import DmaWatchpoints
 from guestdbg.debugger.vcpu.exception_injection import inject, would_take
-from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
-from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
-from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
-from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
 from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
 from guestdbg.kvm import ExitDebug, ExitHit, ExitHlt, ExitIntr, SupportsInstructionCount
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -33,10 +26,17 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import PC
 
 if TYPE_CHECKING:
+    # The handlers of debug exits are imported at run time for a guest that has any.
     from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
     from guestdbg.debugger.target import Target
+    from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
+    from guestdbg.debugger.vcpu.dma_watchpoints import DmaWatchpoints
+    from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+    from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
+    from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
     from guestdbg.debugger.vcpu.resume_state import ResumeState
     from guestdbg.debugger.vcpu.stop import Outcome
+    from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
     from guestdbg.kvm import Exit, Vcpu
 
 __all__ = ["InternalBreakpoints", "TakeTurn", "VcpuDriver"]
@@ -73,13 +73,10 @@ class UnfinishedStep(NamedTuple):
 class VcpuDriver(VcpuContext):
     """Runs one vCPU, and hands each of its exits to the part that handles it.
 
+    What handles debug exits is made when it is first needed.
+
     Attributes:
         stepper: executes single instructions.
-        mmio: hits on device registers.
-        dma: hits of devices on memory.
-        exclusives: runs over exclusive sequences.
-        watchpoints, breakpoints: handle watchpoint and breakpoint exits.
-        hit_programs: the hits that the provider decides by itself.
         unfinished_step: the step that the next ``step()`` goes on with. The scheduler forgets it at
             the end of a run.
     """
@@ -98,13 +95,44 @@ class VcpuDriver(VcpuContext):
         self.unfinished_step: UnfinishedStep | None = None
         self._last_injected: tuple[int, int] | None = None
         self.stepper = SingleStepper(self)
-        self.mmio = MmioWatchpoints(self)
-        self.dma = DmaWatchpoints(self, self.mmio)
-        self.exclusives = ExclusiveStepper(self)
-        self.watchpoints = WatchpointHandler(
+        self._hit_programs: HitProgramSet | None = None
+
+    @cached_property
+    def mmio(self) -> MmioWatchpoints:
+        """Hits on device registers."""
+        from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+
+        return MmioWatchpoints(self)
+
+    @cached_property
+    def dma(self) -> DmaWatchpoints:
+        """Hits of devices on memory."""
+        from guestdbg.debugger.vcpu.dma_watchpoints import DmaWatchpoints
+
+        return DmaWatchpoints(self, self.mmio)
+
+    @cached_property
+    def exclusives(self) -> ExclusiveStepper:
+        """Runs over exclusive sequences."""
+        from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+
+        return ExclusiveStepper(self)
+
+    @cached_property
+    def watchpoints(self) -> WatchpointHandler:
+        """Handles watchpoint exits."""
+        from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
+
+        return WatchpointHandler(
             self, self.stepper, self.exclusives, self.mmio, self.inject_debug_exception
         )
-        self.breakpoints = BreakpointHandler(
+
+    @cached_property
+    def breakpoints(self) -> BreakpointHandler:
+        """Handles breakpoint exits."""
+        from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
+
+        return BreakpointHandler(
             self,
             self.stepper,
             self.exclusives,
@@ -113,8 +141,29 @@ class VcpuDriver(VcpuContext):
             handle_other_exit=self.handle_other_exit,
             report_before_sequence=self.watchpoints.report_before_sequence,
         )
-        self.hit_programs = HitProgramSet(self, self.exclusives)
-        self.collect_counts = self.hit_programs.collect
+
+    @property
+    def hit_programs(self) -> HitProgramSet:
+        """The hits that the provider decides by itself."""
+        if self._hit_programs is None:
+            from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
+
+            self._hit_programs = HitProgramSet(self, self.exclusives)
+        return self._hit_programs
+
+    def collect_counts(self) -> None:
+        """Bring the points up to date with the hits that the provider has decided."""
+        if self._hit_programs is not None:
+            self._hit_programs.collect()
+
+    def outdate_hit_programs(self) -> None:
+        """What hit programs were made from has changed: they have to be made again."""
+        if self._hit_programs is not None:
+            self._hit_programs.invalidate()
+
+    def _remove_hit_programs(self) -> None:
+        if self._hit_programs is not None:
+            self._hit_programs.sync(None)
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -126,7 +175,7 @@ class VcpuDriver(VcpuContext):
             return self._advance()
         finally:
             # What the provider has counted belongs to the points before another vCPU runs.
-            self.hit_programs.collect()
+            self.collect_counts()
 
     def _advance_with_catch(self, catch: VectorCatch) -> Stop | ExitIntr:
         """The same where semihosting calls are caught at the exception vectors."""
@@ -136,7 +185,7 @@ class VcpuDriver(VcpuContext):
             if self.target.attention:
                 return ExitIntr()
             running = self.target.armed.running
-            self.hit_programs.sync(None)
+            self._remove_hit_programs()
             self.set_guest_debug(replace(running, control=running.control | _STEP_CONTROL))
             self.resume_count += 1
             exit_ = self.target.board.run(self.vcpu)
@@ -156,8 +205,7 @@ class VcpuDriver(VcpuContext):
     # One function: this loop runs at every stop, where a call more is measurable.
     def _advance(self) -> Stop | ExitIntr:  # noqa: C901
         target, vcpu, board, state = self.target, self.vcpu, self.target.board, self.resume_state
-        run, hit_programs = vcpu.run, self.hit_programs
-        handle_watchpoint = self.watchpoints.handle_hit
+        run, hit_programs = vcpu.run, self._hit_programs
         outcome: Outcome
         exits_before_poll = 0
         if state.last_stop_pc is not None:
@@ -178,11 +226,14 @@ class VcpuDriver(VcpuContext):
                 self.guest_debug = debug
             # The provider knows neither of exclusive sequences nor of breakpoints that must not be
             # reported again: hits are decided here then.
-            decided_there = armed if sequence is None and not state.interrupted else None
-            if hit_programs.armed is not decided_there:
-                hit_programs.sync(decided_there)
-            if not hit_programs.current:
-                hit_programs.continue_counts()
+            if hit_programs is None and (armed.watches or armed.breakpoints):
+                hit_programs = self.hit_programs
+            if hit_programs is not None:
+                decided_there = armed if sequence is None and not state.interrupted else None
+                if hit_programs.armed is not decided_there:
+                    hit_programs.sync(decided_there)
+                if not hit_programs.current:
+                    hit_programs.continue_counts()
             self.resume_count += 1
             # Handling a hit does not touch the board: after one, the board is not asked for
             # pending work at once, which costs more than the hit.
@@ -190,7 +241,7 @@ class VcpuDriver(VcpuContext):
                 exits_before_poll -= 1
                 exit_ = run()
                 if type(exit_) is ExitHit:
-                    outcome = hit_programs.handle_hit(exit_)
+                    outcome = self.hit_programs.handle_hit(exit_)
                     if outcome is not None:
                         return outcome
                     continue
@@ -201,12 +252,12 @@ class VcpuDriver(VcpuContext):
                 # A replay stops the vCPU where an input was delivered: only the board does that.
                 exits_before_poll = 0 if board.inputs.replaying else _EXITS_BETWEEN_BOARD_POLLS
             if type(exit_) is ExitHit:
-                outcome = hit_programs.handle_hit(exit_)
+                outcome = self.hit_programs.handle_hit(exit_)
             elif type(exit_) is not ExitDebug:
                 exits_before_poll = 0
                 outcome = self.handle_non_debug_exit(exit_)
             elif exit_.far is not None:
-                outcome = handle_watchpoint(exit_)
+                outcome = self.watchpoints.handle_hit(exit_)
             else:
                 outcome = self.handle_debug_exit(exit_)
             if outcome is not None:
@@ -253,7 +304,7 @@ class VcpuDriver(VcpuContext):
                     return stop
             if not self.exclusives.begin(pc):
                 return self._step_plain(pc)
-        self.hit_programs.sync(None)
+        self._remove_hit_programs()
         while state.sequence is not None:
             if self.target.attention:
                 return ExitIntr()
@@ -317,7 +368,7 @@ class VcpuDriver(VcpuContext):
         """The vCPU has been reset: nothing of what it did before is left to finish."""
         self.exclusives.abandon()
         self.resume_state.clear()
-        self.hit_programs.sync(None)
+        self._remove_hit_programs()
         self.guest_debug = None
         self.resume_count += 1
 
@@ -337,6 +388,8 @@ class VcpuDriver(VcpuContext):
             if stop is not None or type(exit_) is ExitIntr:
                 return stop
         if type(exit_) is ExitHlt:
+            from guestdbg.debugger.vcpu.semihosting import perform_call
+
             return perform_call(self, exit_)
         return self.stop_for_exit(exit_)
 
@@ -404,6 +457,8 @@ class VcpuDriver(VcpuContext):
             # No instruction limit would end this: nothing retires between.
             here = (pc, self.vcpu.instructions)
             if here == self._last_injected:
+                from guestdbg.debugger.vcpu.diagnosis import syndrome_words
+
                 return self.stop(
                     "error",
                     f"the guest cannot go on: the code at its exception vector {pc:#x} raises an "

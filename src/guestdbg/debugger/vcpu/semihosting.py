@@ -1,32 +1,22 @@
 """Semihosting calls of the guest: HLT #0xF000 with the operation in W0 and its block at X1.
 
 The operations are in ``guestdbg.semihosting``; this is their way to a vCPU. Without semihosting the
-first call is reported, and each one is UNDEFINED to the guest, as under KVM. Providers with the
-extension ``SupportsHltExit`` exit at the call; on others it is caught at the exception vectors (see
-``guestdbg.debugger.breakpoints.vector_catch``).
+first call is reported, and each one is UNDEFINED to the guest, as under KVM.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.vector_catch import (
-    REGISTERS_NEEDED,
-    VECTOR_TABLE_BYTES,
-    VectorCatch,
-    vbar_writes,
-)
-from guestdbg.debugger.errors import AddressError, OutOfRegisters
-from guestdbg.debugger.target import PLAIN
+from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.recorded_call import RecordedCall
-from guestdbg.kvm import ExitIntr, SupportsCounterFrequency, SupportsHltExit
+from guestdbg.debugger.vcpu.semihosting_exits import set_exits
+from guestdbg.kvm import ExitIntr, SupportsCounterFrequency
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
 from guestdbg.machine import ReplayError
 from guestdbg.semihosting import (
-    HLT_IMMEDIATE,
     CallLog,
     Exited,
     NeedsInput,
@@ -35,21 +25,16 @@ from guestdbg.semihosting import (
 )
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.target import Target
     from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.stop import Outcome
     from guestdbg.kvm import ExitHlt
-    from guestdbg.machine import Segment
     from guestdbg.semihosting import (
         SemihostingCalls,
     )
 
-__all__ = ["WAITS_FOR_INPUT", "catch_calls", "perform_call", "report_call"]
+__all__ = ["perform_call", "report_call"]
 
 log = logging.getLogger(__name__)
-
-#: The detail of a Stop with reason "idle" where a vCPU waits in SYS_READ or SYS_READC.
-WAITS_FOR_INPUT = "the guest waits for console input (semihosting)"
 
 _CNTVCT = sys_reg("CNTVCT_EL0")
 _U64 = (1 << 64) - 1
@@ -122,37 +107,6 @@ class _CallingVcpu:
             return vcpu.get_one_reg(_CNTVCT), vcpu.counter_frequency
         # KVM does not tell the frequency of the counter; its guests' time is the host's.
         return time.monotonic_ns() - self._context.target.loaded_at, _NANOSECONDS
-
-
-def catch_calls(
-    target: Target,
-    segments: Sequence[Segment],
-    catch: Callable[[Sequence[int]], None],
-) -> None:
-    """Have semihosting calls caught: by the provider, or by breakpoints at the exception vectors.
-
-    The guest has just been loaded, or loaded again. ``segments`` are where it was loaded, ``catch``
-    arms those breakpoints.
-
-    Raises:
-        OutOfRegisters: the provider cannot catch calls, and there are too few breakpoints.
-    """
-    can_exit = all(isinstance(vcpu, SupportsHltExit) for vcpu in target.vcpus)
-    if target.semihosting is None or (can_exit and not PLAIN):
-        _set_exits(target, HLT_IMMEDIATE)
-        return
-    available = target.hardware.breakpoints
-    if available < REGISTERS_NEEDED:
-        raise OutOfRegisters(
-            f"semihosting needs {REGISTERS_NEEDED} breakpoint registers under this provider, to "
-            f"catch the calls at the exception vectors, and this guest has {available}"
-        )
-    board = target.board
-    if target.vector_catch is None:
-        ram_end = board.ram.base + board.memory_size
-        target.vector_catch = VectorCatch(HLT_IMMEDIATE, ram_end - VECTOR_TABLE_BYTES, catch)
-    sites = vbar_writes(board, segments)
-    target.vector_catch.start(sites, available, target.powered_off())
 
 
 def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
@@ -231,7 +185,7 @@ def _result(context: VcpuContext, calls: SemihostingCalls, operation: int) -> in
 
 def report_call(context: VcpuContext, exit_: ExitHlt) -> None:
     """Say once what the guest wants; the HLT is UNDEFINED when the vCPU runs on."""
-    _set_exits(context.target, None)
+    set_exits(context.target, None)
     log.warning(
         "the guest asked for semihosting (HLT #%#x): %s at %s; --semihosting (in Python "
         "load(semihosting=True)) provides it. Without, the instruction is UNDEFINED to the guest",
@@ -239,9 +193,3 @@ def report_call(context: VcpuContext, exit_: ExitHlt) -> None:
         operation_name(context.get(X[0]) & 0xFFFF_FFFF),
         context.locate(context.get(PC)),
     )
-
-
-def _set_exits(target: Target, immediate: int | None) -> None:
-    for vcpu in target.vcpus:
-        if isinstance(vcpu, SupportsHltExit):
-            vcpu.set_hlt_exit(immediate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.arm64.exception_class import EC_SHIFT, SOFTSTP
-from guestdbg.debugger.vcpu.semihosting import report_call
 from guestdbg.kvm import (
     ExitDebug,
     ExitHlt,
@@ -87,6 +86,8 @@ class SingleStepper:
                 elif type(exit_) is not ExitDebug:
                     exit_ = board.carry_on(vcpu, exit_)
                 if type(exit_) is ExitHlt and target.semihosting is None:
+                    from guestdbg.debugger.vcpu.semihosting import report_call
+
                     report_call(self._context, exit_)
                     exit_ = None
                     continue
