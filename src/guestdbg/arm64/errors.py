@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from guestdbg.deprecation import deprecated_names
@@ -13,6 +12,8 @@ def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
     """Up to `count` of `known` that look like `name`, the most similar first; case is ignored."""
     by_folded = {k.lower(): k for k in known}
     folded = name.lower()
+    import difflib  # for messages only
+
     close = difflib.get_close_matches(folded, by_folded, n=count, cutoff=0.6)
     begins = sorted(k for k in by_folded if folded and k.startswith(folded) and k not in close)
     return [by_folded[k] for k in [*close, *begins][:count]]

@@ -12,7 +12,7 @@ from guestdbg.cli.running.load_options import replay_options
 from guestdbg.cli.running.report_options import report_options
 from guestdbg.cli.running.session import Reports, perform
 from guestdbg.container import RECORDED_RUN, ContainerError, form_of
-from guestdbg.container.file_form import MAGIC_SIZE
+from guestdbg.container.forms import MAGIC_SIZE
 from guestdbg.debugger import load
 from guestdbg.machine.virtio import parse_drive
 

@@ -15,7 +15,6 @@ from guestdbg.cli.running.report_options import report_options
 from guestdbg.cli.running.saved_run import SaveOptions
 from guestdbg.cli.running.session import Reports, Typing, perform
 from guestdbg.debugger import load
-from guestdbg.machine.virtio import parse_drive
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
@@ -98,6 +97,9 @@ def run(
         return load(guest, console=console, **options)
 
     inputs = [guest, *(path for path in options.values() if isinstance(path, Path))]
-    inputs += [Path(parse_drive(drive).path) for drive in options["drives"]]
+    if options["drives"]:
+        from guestdbg.machine.virtio import parse_drive
+
+        inputs += [Path(parse_drive(drive).path) for drive in options["drives"]]
     saving = None if save is None else SaveOptions(save, save_overwrite)
     perform(ctx, make, reports, Typing(typed, answers, raw), inputs, saving)

@@ -3,6 +3,7 @@
 errors       what is wrong with a file
 compression  compressing, and expanding to a size that is known before
 values       plain values and records as bytes, checked when they are read
+forms        which files there are, by their first bytes
 file_form    sections with a digest over everything: written whole or not at all
 pages        pages of memory in sections, and the memory image that they are expanded into
 """
@@ -14,16 +15,12 @@ from guestdbg.lazy_names import lazy_names
 if TYPE_CHECKING:
     from guestdbg.container.errors import ContainerError
     from guestdbg.container.file_form import (
-        MAGIC_SIZE,
-        RECORDED_RUN,
-        SNAPSHOT,
         ContainerFile,
-        Form,
         Section,
         container_bytes,
-        form_of,
         write_container,
     )
+    from guestdbg.container.forms import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, Form, form_of
     from guestdbg.container.pages import (
         MemoryImage,
         PageRuns,
@@ -57,16 +54,12 @@ __getattr__, __dir__ = lazy_names(
     {
         "guestdbg.container.errors": ("ContainerError",),
         "guestdbg.container.file_form": (
-            "MAGIC_SIZE",
-            "RECORDED_RUN",
-            "SNAPSHOT",
             "ContainerFile",
-            "Form",
             "Section",
             "container_bytes",
-            "form_of",
             "write_container",
         ),
+        "guestdbg.container.forms": ("MAGIC_SIZE", "RECORDED_RUN", "SNAPSHOT", "Form", "form_of"),
         "guestdbg.container.pages": (
             "MemoryImage",
             "PageRuns",

@@ -19,46 +19,23 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.container.compression import best_method, compress, expand_to
 from guestdbg.container.errors import ContainerError
+from guestdbg.container.forms import MAGIC_SIZE, SNAPSHOT, form_of
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
+if TYPE_CHECKING:
+    from guestdbg.container.forms import Form
+
 __all__ = [
-    "MAGIC_SIZE",
-    "RECORDED_RUN",
-    "SNAPSHOT",
     "ContainerFile",
-    "Form",
     "Section",
     "container_bytes",
-    "form_of",
     "write_container",
 ]
 
-
-class Form(NamedTuple):
-    """What a file is, which its first bytes say.
-
-    Attributes:
-        magic: these bytes. As PNG's: a transfer as text, or through seven bits, is noticed.
-        version: it grows with every change that older versions cannot read.
-        name: what such a file is called in messages.
-    """
-
-    magic: bytes
-    version: int
-    name: str
-
-
-#: A guest at one time.
-SNAPSHOT: Final = Form(b"\x89guestdbg\r\n\x1a\n\0\0\0", 1, "snapshot file")
-#: A guest, and what it did from there.
-RECORDED_RUN: Final = Form(b"\x89guestdbg\r\n\x1a\nrun", 1, "recorded run")
-_FORMS: Final = (SNAPSHOT, RECORDED_RUN)
-#: How many bytes ``form_of`` needs.
-MAGIC_SIZE: Final = len(SNAPSHOT.magic)
 
 _VERSION: Final = struct.Struct("<I")
 _SIZES: Final = struct.Struct("<BQQ")
@@ -76,11 +53,6 @@ class Section(NamedTuple):
 
     name: str
     data: bytes
-
-
-def form_of(start: bytes) -> Form | None:
-    """The form of a file that begins with these bytes; None: it is none of guestdbg."""
-    return next((form for form in _FORMS if start[:MAGIC_SIZE] == form.magic), None)
 
 
 def write_container(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from guestdbg.errors import GuestdbgError
 
@@ -35,6 +34,8 @@ __all__ = [
 def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Up to ``count`` of ``known`` that look like ``name``, the most similar first."""
     names = list(known)
+    from difflib import get_close_matches  # for messages only
+
     found = get_close_matches(name, names, count, 0.6)
     if len(found) < count:
         folded = name.lower()

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from guestdbg.kvm import VcpuEvents
 from guestdbg.kvm.regs import PC
 from guestdbg.machine.device import SupportsPeek
-from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
 
 if TYPE_CHECKING:
     from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu
     from guestdbg.machine.device import Device
+    from guestdbg.machine.devices.virt_devices import MissingDevice
 
 log = logging.getLogger("guestdbg.machine")
 
@@ -161,6 +161,8 @@ class Bus:
         self, vcpu: Vcpu, address: int, access: str | None, *, aborted: bool
     ) -> None:
         """Report the first access to a device, or to a page with none, to ``on_missing``."""
+        from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
+
         window = device_at(address)
         key = address & -PAGE_SIZE if window is None else window.base
         if self.on_missing is None or key in self._missing or len(self._missing) >= MISSING_MAX:

@@ -7,7 +7,6 @@ Documentation/devicetree.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -252,4 +251,6 @@ def _chosen(contents: Contents) -> _Properties:
 
 def _random(name: str, seed: int, count: int) -> bytes:
     """Bytes that look random and are the same for the same seed in every version."""
+    import hashlib
+
     return hashlib.sha256(f"{name} {seed}".encode()).digest()[:count]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import click
 
 from guestdbg.cli.running.terminal import is_foreground
-from guestdbg.cli.running.terminal_mode import unbuffered
 
 _READ_SIZE = 4096
 _PENDING_MAX = 64 << 10  # bytes that were read and that the guest has not taken
@@ -94,7 +93,7 @@ def passed_on(
                 feed(data)
 
     thread = threading.Thread(target=read, name="keyboard", daemon=True)
-    with unbuffered(fd, raw=raw):
+    with _unbuffered(fd, raw=raw):
         thread.start()
         try:
             yield
@@ -102,3 +101,11 @@ def passed_on(
             os.close(waker)
             thread.join()
             os.close(wake)
+
+
+def _unbuffered(fd: int, *, raw: bool) -> contextlib.AbstractContextManager[None]:
+    if not os.isatty(fd):
+        return contextlib.nullcontext()
+    from guestdbg.cli.running.terminal_mode import unbuffered
+
+    return unbuffered(fd, raw=raw)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from guestdbg.debugger import Guest
 
 __all__ = ["lines", "what"]
@@ -36,6 +37,8 @@ def what(text: str) -> tuple[str, ...]:
 
 def lines(guest: Guest, shown: tuple[str, ...]) -> list[Text]:
     """The lines that show it, or why it cannot be shown."""
+    from rich.text import Text
+
     found: list[Text] = []
     for name in shown:
         found.append(Text(f"-- {name}", "bold"))

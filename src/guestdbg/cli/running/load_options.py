@@ -11,7 +11,6 @@ import click
 
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.option_types import number
-from guestdbg.semihosting import Semihosting, SemihostingError
 
 if TYPE_CHECKING:
     from guestdbg.machine.interrupts import GicVersion
@@ -188,8 +187,12 @@ def _with_semihosting(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         others = semihosting_dir or semihosting_read_only or semihosting_args
-        if not semihosting and (others or semihosting_target != "native"):
-            raise click.UsageError("options of semihosting without --semihosting.")
+        if not semihosting:
+            if others or semihosting_target != "native":
+                raise click.UsageError("options of semihosting without --semihosting.")
+            return command(*args, semihosting=False, **options)
+        from guestdbg.semihosting import Semihosting, SemihostingError
+
         try:
             chosen = Semihosting(
                 semihosting_dir,
@@ -199,7 +202,7 @@ def _with_semihosting(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         except SemihostingError as error:
             raise click.UsageError(str(error)) from error
-        return command(*args, semihosting=chosen if semihosting else False, **options)
+        return command(*args, semihosting=chosen, **options)
 
     return wrapper
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
-from guestdbg.debugger import UnimplementedInstruction
+from guestdbg.cli.running.styled_line import StyledLine
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.terminal import Terminal
@@ -22,7 +20,7 @@ def show_messages(
 
     def listener(message: Message, text: str) -> None:
         if terminal is not None:
-            terminal.line(Text(f"-- {text}", "yellow"))
+            terminal.line(StyledLine(f"-- {text}", "yellow"))
         if write is not None:
             write(record(guest, message, text))
 
@@ -31,6 +29,8 @@ def show_messages(
 
 def record(guest: Guest, message: Message, text: str) -> dict[str, Any]:
     """A message as a JSON object: addresses and encodings as hexadecimal text."""
+    from guestdbg.debugger import UnimplementedInstruction
+
     location = guest.locate(message.pc)
     found: dict[str, Any] = {
         "event": "missing_device",

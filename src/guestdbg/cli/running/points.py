@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
-from guestdbg.debugger import AddressError, NullPointer
-from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
+from guestdbg.debugger.errors import AddressError, NullPointer
 
 if TYPE_CHECKING:
     # Imported only for a guest with Linux.
     from guestdbg.cli.running.terminal import Terminal
     from guestdbg.debugger import Breakpoint, Guest, Watch
+    from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
     from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint
 
 __all__ = ["ArmedPoints", "PointSpecs", "arm"]
 
-Attach = Callable[["Watch | Breakpoint | ProgramBreakpoint", BreakSpec | WatchSpec], None]
+Attach = Callable[["Watch | Breakpoint | ProgramBreakpoint", "BreakSpec | WatchSpec"], None]
 
 
 class PointSpecs:
@@ -31,16 +31,22 @@ class PointSpecs:
 
     def __init__(
         self,
-        breaks: Iterable[str],
-        watches: Iterable[str],
+        breaks: Sequence[str],
+        watches: Sequence[str],
         after: str | None,
         follow: bool,
         task: str | None = None,
         programs: Iterable[str] = (),
     ) -> None:
-        self.breaks = [parse_break(text) for text in breaks]
-        self.watches = [parse_watch(text) for text in watches]
-        self.after = None if after is None else parse_break(after, "--after")
+        self.breaks: list[BreakSpec] = []
+        self.watches: list[WatchSpec] = []
+        self.after: BreakSpec | None = None
+        if breaks or watches or after is not None:
+            from guestdbg.debugger.breakpoints.spec_parser import parse_break, parse_watch
+
+            self.breaks = [parse_break(text) for text in breaks]
+            self.watches = [parse_watch(text) for text in watches]
+            self.after = None if after is None else parse_break(after, "--after")
         self.follow = follow
         self.programs = [_program(text) for text in programs]
         self.task = int(task) if task is not None and task.isascii() and task.isdigit() else task
@@ -52,6 +58,8 @@ class PointSpecs:
 
 def _program(text: str) -> tuple[BreakSpec, str, str]:
     """--exec FILE:FUNCTION [if CONDITION] as a breakpoint, the file and the function."""
+    from guestdbg.debugger.breakpoints.spec_parser import parse_break
+
     spec = parse_break(text, "--exec")
     file, colon, function = spec.name.rpartition(":")
     if not colon or not function or not file.startswith("/"):

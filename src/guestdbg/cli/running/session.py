@@ -11,19 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from guestdbg.cli.output_file import OutputFile
-from guestdbg.cli.running import (
-    coverage,
-    diagnosis,
-    keyboard,
-    last_writes,
-    linux_state,
-    origins,
-    panic,
-    sampling,
-    tracing,
-)
+from guestdbg.cli.running import coverage, keyboard, linux_state, sampling, tracing
 from guestdbg.cli.running.guest_run import GuestRun
-from guestdbg.cli.running.hit_log import NoLog, check_log_path, make_log
+from guestdbg.cli.running.hit_log import NoLog
 from guestdbg.cli.running.messages import show_messages
 from guestdbg.cli.running.points import PointSpecs, arm
 from guestdbg.cli.running.saved_run import SavedAtEnd
@@ -133,7 +123,10 @@ def perform(
     if reports.count is not None and not armable:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(reports)
-    check_log_path(reports.log_path, existing)
+    if reports.log_path is not None:
+        from guestdbg.cli.running.log_files import check_log_path
+
+        check_log_path(reports.log_path, existing)
     reports.trace.check()
     log_only = reports.log_only or _deprecated(reports.trace_only)
     frames = reports.backtrace_limit or (DEFAULT_LIMIT if reports.backtrace else None)
@@ -163,8 +156,7 @@ def perform(
         machine = stack.enter_context(make(console))
         inputs = [*inputs, *(image.path for image in machine.images)]
         saved = None if save is None else SavedAtEnd(save, inputs)
-        last_writes.check(machine, reports.last_write)
-        origins.check(machine, reports.origin)
+        _check_questions(machine, reports)
         sinks: list[HitSink] = [] if log_only else [HitLines(terminal, backtrace=frames)]
         tracer = HitTracer(sinks, reports.count)
         guest_run = GuestRun(
@@ -187,6 +179,8 @@ def perform(
             file = stack.enter_context(
                 OutputFile(reports.log_path or Path("-"), "--log", existing, inputs)
             )
+            from guestdbg.cli.running.log_files import make_log
+
             on_failure = _on_failure(terminal, log_only)
             log = make_log(file, reports.log_path, backtrace=frames, on_failure=on_failure)
             stack.callback(log.close)
@@ -210,20 +204,52 @@ def perform(
             log.write(_end(machine, outcome, totals, armed, reports.backtrace_limit))
         print_summary(terminal, machine, outcome, totals, armed)
         if outcome.reason == "panic":
+            from guestdbg.cli.running import panic
+
             terminal.line(*panic.lines(machine, reports.backtrace_limit))
         elif failure is None and outcome.reason not in ("exit", "count", "output", "history"):
+            from guestdbg.cli.running import diagnosis
+
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
-        terminal.line(*linux_state.lines(machine, reports.shown or ()))
+        if reports.shown:
+            terminal.line(*linux_state.lines(machine, reports.shown))
         is_written = traced.end(terminal) & covered.write(terminal) & sampled.write(terminal)
         if saved is not None:
             saved.write(machine, terminal)
         # Asked wherever the run has stopped, also at a limit, which has a status of its own.
-        asked = last_writes.show(terminal, machine, reports.last_write, limit=frames, log=log.write)
-        asked = origins.show(terminal, machine, reports.origin, log=log.write) or asked
+        asked = _answer_questions(terminal, machine, reports, frames, log)
         status = outcome.status or asked
         log.close()
         incomplete = terminal.console_failure is not None or log.failed
         ctx.exit(status or int(incomplete or not is_written))
+
+
+def _check_questions(machine: Guest, reports: Reports) -> None:
+    """Raise the errors now of what is asked about the past at the end."""
+    if reports.last_write:
+        from guestdbg.cli.running import last_writes
+
+        last_writes.check(machine, reports.last_write)
+    if reports.origin:
+        from guestdbg.cli.running import origins
+
+        origins.check(machine, reports.origin)
+
+
+def _answer_questions(
+    terminal: Terminal, machine: Guest, reports: Reports, frames: int | None, log: HitLog
+) -> int:
+    """Show what --last-write and --origin ask; returns an exit status."""
+    asked = 0
+    if reports.last_write:
+        from guestdbg.cli.running import last_writes
+
+        asked = last_writes.show(terminal, machine, reports.last_write, limit=frames, log=log.write)
+    if reports.origin:
+        from guestdbg.cli.running import origins
+
+        asked = origins.show(terminal, machine, reports.origin, log=log.write) or asked
+    return asked
 
 
 def _keys(guest_run: GuestRun, typing: Typing | None) -> contextlib.AbstractContextManager[None]:
@@ -253,8 +279,12 @@ def _end(
     machine: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints, limit: int | None
 ) -> dict[str, Any]:
     """What the log has of the end of the run."""
+    from guestdbg.cli.running import diagnosis
+
     end = record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
     if outcome.reason == "panic":
+        from guestdbg.cli.running import panic
+
         end["panic"] = panic.record(machine, limit)
     return end
 

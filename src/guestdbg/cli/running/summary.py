@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
-from guestdbg.debugger import Breakpoint, FollowedWatch, Watch
+from guestdbg.cli.running.styled_line import StyledLine
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.points import ArmedPoints
     from guestdbg.cli.running.terminal import Terminal
-    from guestdbg.debugger import Guest
+    from guestdbg.debugger import Breakpoint, Guest, Watch
 
 _INSTRUCTION = 4
 
@@ -39,8 +37,8 @@ def print_summary(
     terminal: Terminal, guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
 ) -> None:
     """Write the summary to the terminal."""
-    text = Text(f"-- {outcome.text}", style="bold" if outcome.status == 0 else "bold red")
-    text.append(f" ({_progress(totals)})", style="not bold dim")
+    text = StyledLine(f"-- {outcome.text}", "bold" if outcome.status == 0 else "bold red")
+    text.append(f" ({_progress(totals)})", "not bold dim")
     lines = [text]
     if armed.points or armed.programs:
         rows = [_HEADER, *(row for label, point in armed.points for row in _rows(label, point))]
@@ -51,8 +49,8 @@ def print_summary(
                 f"{word:>{width}}" for word, width in zip(row[:4], widths, strict=True)
             )
             style = "dim" if row is _HEADER else ""
-            lines.append(Text(f"   {hits}  {seen}  {address}  {size}  {row[4]}", style))
-    lines += [Text(f"   {note}") for note in _notes(guest, armed)]
+            lines.append(StyledLine(f"   {hits}  {seen}  {address}  {size}  {row[4]}", style))
+    lines += [StyledLine(f"   {note}") for note in _notes(guest, armed)]
     terminal.line(*lines)
 
 
@@ -61,6 +59,8 @@ _HEADER = ("hits", "seen", "address", "size", "point")
 
 def _rows(label: str, point: Watch | Breakpoint) -> Iterator[tuple[str, ...]]:
     """The rows of a point: one for each of its addresses."""
+    from guestdbg.debugger import Watch
+
     kind, size = ("watch", point.length) if isinstance(point, Watch) else ("break", _INSTRUCTION)
     counts = (f"{point.hits:,}", f"{point.seen:,}")
     for address in _addresses(point) or ("nowhere",):
@@ -70,6 +70,8 @@ def _rows(label: str, point: Watch | Breakpoint) -> Iterator[tuple[str, ...]]:
 
 def _addresses(point: Watch | Breakpoint) -> list[str]:
     """Where a point is; empty if it is nowhere now."""
+    from guestdbg.debugger import Breakpoint
+
     if isinstance(point, Breakpoint):
         return [f"{address:#x}" for address in point.addresses]
     return [f"{point.address:#x}"] if point.placed else []
@@ -87,6 +89,8 @@ def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
         if program.missed:
             yield f"{label}: no breakpoint register was left in {program.missed:,} processes"
     for label, point in armed.points:
+        from guestdbg.debugger import FollowedWatch
+
         if isinstance(point, FollowedWatch) and point.moves:
             yield f"{label}: it moved {point.moves:,} times with its pointers"
         if point.task is not None:
@@ -116,6 +120,8 @@ def _progress(totals: Totals) -> str:
 
 def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints) -> dict[str, Any]:
     """The last object of the log."""
+    from guestdbg.debugger import Watch
+
     return {
         "event": "end",
         "reason": outcome.reason,

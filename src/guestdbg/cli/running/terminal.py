@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
-from rich.console import Console
-from rich.text import Text
-
 from guestdbg.cli import standard_streams
+from guestdbg.cli.running.styled_line import StyledLine
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    # At run time rich is imported for a terminal, and for what only rich can show.
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
+#: With these variables, rich may take stderr for a terminal although it is none.
+_TERMINAL_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 # As far as the frames of a backtrace are indented.
 _CONTINUATION = "     "
 
@@ -29,14 +32,20 @@ class Terminal:
 
     def __init__(self, *, console: bool = True) -> None:
         self._stdout: BinaryIO | None = sys.stdout.buffer if console else None
-        self._lines = Console(stderr=True, highlight=False, soft_wrap=True)
         self._shared = _same_file(1, 2)
         self._mid_line = False
         self._progress_shown = False
         self.console_failure: OSError | None = None
         """Why stdout could not be written; what the guest prints is dropped since."""
-        self.quiet = not self._lines.is_terminal
+        self._is_terminal = _may_be_terminal() and self._lines.is_terminal
+        self.quiet = not self._is_terminal
         """No progress line. It is set if stderr is not a terminal."""
+
+    @cached_property
+    def _lines(self) -> Console:
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
 
     def guest_wrote(self, data: bytes) -> None:
         """Write console output of the guest."""
@@ -58,7 +67,7 @@ class Terminal:
             return
         self._mid_line = not data.endswith(b"\n")
 
-    def line(self, *parts: RenderableType) -> None:
+    def line(self, *parts: StyledLine | RenderableType) -> None:
         """Write something of guestdbg, on lines of its own."""
         self._clear_progress()
         if self._shared and self._mid_line and self._stdout is not None:
@@ -66,10 +75,20 @@ class Terminal:
             self._stdout.flush()
         self._mid_line = False
         for part in parts:
-            if isinstance(part, Text) and self._lines.is_terminal:
-                part = folded(part, self._lines.width)
+            if isinstance(part, str):
+                part = StyledLine(part)
             with contextlib.suppress(OSError):  # if stderr cannot be written, nobody can be told
-                self._lines.print(part, soft_wrap=not self._lines.is_terminal)
+                if isinstance(part, StyledLine) and not self._is_terminal:
+                    print(part.plain, file=sys.stderr, flush=True)
+                else:
+                    self._print(part.rich if isinstance(part, StyledLine) else part)
+
+    def _print(self, part: RenderableType) -> None:
+        from rich.text import Text
+
+        if isinstance(part, Text) and self._is_terminal:
+            part = folded(part, self._lines.width)
+        self._lines.print(part, soft_wrap=not self._is_terminal)
 
     def progress(self, text: str) -> None:
         """Show the progress line, unless the guest has printed part of a line on this terminal."""
@@ -88,6 +107,8 @@ class Terminal:
 
 def folded(line: Text, width: int) -> Text:
     """A line that is too long, on several lines: it is only broken at two spaces."""
+    from rich.text import Text
+
     if line.cell_len <= width or "\n" in line.plain:
         return line
     whole, column = Text(), 0
@@ -101,6 +122,12 @@ def folded(line: Text, width: int) -> Text:
         whole.append_text(part)
         column += part.cell_len
     return whole
+
+
+def _may_be_terminal() -> bool:
+    return (sys.stderr is not None and sys.stderr.isatty()) or not os.environ.keys().isdisjoint(
+        _TERMINAL_VARIABLES
+    )
 
 
 def _same_file(one: int, other: int) -> bool:

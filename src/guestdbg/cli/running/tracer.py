@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from guestdbg.debugger import STOP
-from guestdbg.terminal_text import hits
+from guestdbg.debugger.breakpoints.point import STOP
 
 if TYPE_CHECKING:
     from guestdbg.cli.running.terminal import Terminal
@@ -29,6 +28,8 @@ class HitLines:
         self._backtrace = backtrace
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
+        from guestdbg.terminal_text import hits
+
         line = hits.line(number, spec.name, hit)
         frames = hits.frames(hit.backtrace(self._backtrace)) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))

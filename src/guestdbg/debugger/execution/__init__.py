@@ -8,7 +8,20 @@ resume_guard        one run or step at a time, until the guest has powered off
 facade              ``guest.execution``: what the layers above may use of all this
 """
 
-from guestdbg.debugger.execution.facade import Execution
-from guestdbg.debugger.execution.scheduler import ResumeAction
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.execution.facade import Execution
+    from guestdbg.debugger.execution.scheduler import ResumeAction
 
 __all__ = ["Execution", "ResumeAction"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.debugger.execution.facade": ("Execution",),
+        "guestdbg.debugger.execution.scheduler": ("ResumeAction",),
+    },
+)

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
-from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.unwind.backtrace import check_limit
 from guestdbg.kvm import SupportsRepeatedRuns
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.breakpoints.hit import TaskName
+    from guestdbg.debugger.breakpoints.hit import Hit, TaskName
     from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate
     from guestdbg.debugger.breakpoints.registry import PointRegistry
     from guestdbg.debugger.breakpoints.task_words import TaskWords
@@ -400,6 +399,8 @@ class Execution:
         """The hit of a breakpoint at the PC of the current vCPU, without running to it."""
         context = self._scheduler.current
         pc = context.cpu.pc
+        from guestdbg.debugger.breakpoints.hit import Hit
+
         hit = Hit(context, point, pc, (pc, _INSTRUCTION, 0), None, None)
         hit._resume_count = context.resume_count
         hit.time = self._target.now() if self._target.keeps_time else None

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.vcpu.dispatch import dispatch
-
 if TYPE_CHECKING:
     from guestdbg.debugger.execution.scheduler import Scheduler
     from guestdbg.debugger.vcpu.stop import Stop
@@ -36,6 +34,9 @@ def defer_sigint(scheduler: Scheduler, action: Callable[[], Stop]) -> Stop:
 
     def handler(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
+        # Imported at the signal: a run without hits needs no handlers.
+        from guestdbg.debugger.vcpu.dispatch import dispatch
+
         if pressed or _called_by(dispatch.__code__, frame):
             raise KeyboardInterrupt
         pressed = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guestdbg.arm64.instructions import is_call
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import NoDebugInfo, Unsupported
 from guestdbg.debugger.vcpu.stop import Stop
@@ -61,6 +60,8 @@ class StepCommands:
         vcpu = self._scheduler.current
         pc = vcpu.cpu.pc
         raw = vcpu.instruction(pc)
+        from guestdbg.arm64.instructions import is_call
+
         if raw is None or not is_call(raw):
             return self.step()
         return self._run_to(vcpu, pc + 4, vcpu.sp())
@@ -119,6 +120,8 @@ class StepCommands:
         """One instruction; a call is stepped into if it has lines and ``into`` is given."""
         pc = vcpu.cpu.pc
         raw = vcpu.instruction(pc)
+        from guestdbg.arm64.instructions import is_call
+
         if raw is None or not is_call(raw):
             return self.step()
         if not into:

@@ -7,7 +7,6 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Protocol
 
 from guestdbg.arm64.debug import canonical
-from guestdbg.arm64.translate import SCTLR_M, TranslationFault, walk
 from guestdbg.debugger.errors import AddressError, InvalidLocation
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
@@ -20,6 +19,7 @@ __all__ = ["AddressSpace", "PhysicalMemory", "View", "virtual"]
 #: Host memory that backs guest memory: the mapping, and the start and end offsets in it.
 View = tuple[mmap, int, int]
 
+_SCTLR_M = 1  # SCTLR_EL1.M: the MMU is on
 _SCTLR = sys_reg("SCTLR_EL1")
 _TCR = sys_reg("TCR_EL1")
 _TTBR0 = sys_reg("TTBR0_EL1")
@@ -101,7 +101,7 @@ class AddressSpace:
 
         It may contain BRK instructions of the debugger.
         """
-        if not self._get(_SCTLR) & SCTLR_M:
+        if not self._get(_SCTLR) & _SCTLR_M:
             place = self._views.get((va, length))
             if place is None and not va >> 56:
                 place = self._memory.find(va, length)
@@ -121,7 +121,7 @@ class AddressSpace:
         """The guest-physical address of ``va``; raises AddressError if it is not mapped."""
         get = self._get
         sctlr = get(_SCTLR)
-        if not sctlr & SCTLR_M:
+        if not sctlr & _SCTLR_M:
             return va & 0x00FF_FFFF_FFFF_FFFF  # the top byte may be a tag
         registers = (sctlr, get(_TCR), get(_TTBR0), get(_TTBR1))
         page = self._pages.get(va >> 12)
@@ -134,6 +134,8 @@ class AddressSpace:
         return self._walk(va, registers)
 
     def _walk(self, va: int, registers: tuple[int, int, int, int]) -> int:
+        from guestdbg.arm64.translate import TranslationFault, walk
+
         sctlr, tcr, ttbr0, ttbr1 = registers
         evidence: list[Evidence] | None = []
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
 from guestdbg.kvm import SupportsCpuModel, SupportsUndefinedInstructions
-from guestdbg.machine import MissingDevice
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.kvm import Vcpu
-    from guestdbg.machine import Board
+    from guestdbg.machine import Board, MissingDevice
 
-__all__ = ["GuestMessages", "Message"]
+    Message = MissingDevice | UnimplementedInstruction
+
+__all__ = ["GuestMessages"]
 
 log = logging.getLogger(__name__)
-
-Message: TypeAlias = MissingDevice | UnimplementedInstruction
 
 #: How many unimplemented instructions are reported.
 _UNIMPLEMENTED_MAX = 32
@@ -68,6 +67,7 @@ class GuestMessages:
             return
         # Most guests execute none of them, and loading the disassembler takes time.
         from guestdbg.debugger.messages.extensions import describe
+        from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
 
         found = describe(encoding, pc)
         if found is None:

@@ -6,10 +6,7 @@ gzip, bzip2, xz, lzma, zstd and lz4; and the compressed EFI kernels of Linux (``
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import sys
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,10 +36,15 @@ _LZ4_LEGACY_BLOCK = 8 << 20  # bytes in a block, unpacked
 Sink = Callable[[bytes], object]
 
 
+# The modules of the formats are imported for a file that needs one.
+
+
 class _Gzip:
     """zlib's decompressor with the interface of bz2's, lzma's and zstd's."""
 
     def __init__(self) -> None:
+        import zlib
+
         self._inner = zlib.decompressobj(_GZIP_WINDOW)
 
     @property
@@ -59,6 +61,24 @@ class _Gzip:
 
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         return self._inner.decompress(self._inner.unconsumed_tail or data, max_length)
+
+
+def _bzip2() -> Any:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _xz() -> Any:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+
+def _lzma() -> Any:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE)
 
 
 def _zstd() -> Any:
@@ -83,9 +103,9 @@ class _Compression(NamedTuple):
 
 _KINDS = (
     _Compression("gzip", b"\x1f\x8b", _Gzip),
-    _Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
-    _Compression("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
-    _Compression("lzma", b"]\x00\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE)),
+    _Compression("bzip2", b"BZh", _bzip2),
+    _Compression("xz", b"\xfd7zXZ\x00", _xz),
+    _Compression("lzma", b"]\x00\x00", _lzma),
     _Compression("zstd", b"\x28\xb5\x2f\xfd", _zstd),
     _Compression("lz4", b"\x04\x22\x4d\x18", _lz4_frame),
     _Compression(_LZ4_LEGACY, _LZ4_LEGACY_MAGIC, None),
