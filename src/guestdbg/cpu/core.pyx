@@ -48,19 +48,22 @@ cdef bint sealed = False
 cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1:
     global rows, nrows
     cdef uint32_t mask = 0, value = 0
-    cdef int n = 0
-    text = pattern.decode().replace(" ", "")
+    cdef int n = 0, bits = 0
+    cdef const char* at = pattern
     if sealed:
         raise RuntimeError("the decode table is sealed")
-    if len(text) != 32:
-        raise ValueError(f"{name.decode()}: a pattern has 32 bits, {text!r} has {len(text)}")
-    for ch in text:
-        mask <<= 1
-        value <<= 1
-        if ch in "01":
-            mask |= 1
-            value |= ch == "1"
-            n += 1
+    while at[0]:
+        if at[0] != c" ":
+            bits += 1
+            mask <<= 1
+            value <<= 1
+            if at[0] == c"0" or at[0] == c"1":
+                mask |= 1
+                value |= at[0] == c"1"
+                n += 1
+        at += 1
+    if bits != 32:
+        raise ValueError(f"{name.decode()}: a pattern has 32 bits, {pattern.decode()!r} has {bits}")
     if nrows % 256 == 0:
         rows = <Row*>realloc(rows, (nrows + 256) * sizeof(Row))
         if rows == NULL:

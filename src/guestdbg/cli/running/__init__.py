@@ -1,15 +1,17 @@
-"""What the commands that run a guest share. `run` and `replay` use all of it, `gdb` the first five
+"""What the commands that run a guest share. `run` and `replay` use all of it, `gdb` the first six
 modules.
 
 option_types   option values: numbers, and text with escapes
 load_options   the options that say which guest is loaded, and on what board
+styled_line    a line with styles, which need rich on a terminal only
 terminal       where console output, guestdbg's lines and the progress line meet
 terminal_mode  the terminal's mode for that, and its return after signals
 keyboard       stdin, passed on to the guest
 text_finder    a text looked for in what the guest prints
 hit_output     a hit as a JSON object
 hit_table      a hit as a row of a table
-hit_log        the log of hits: JSON lines or a table
+hit_log        what a log of hits is
+log_files      the log in a file: JSON lines or a table
 tracer         what is done at each hit: count, print, log, stop
 messages       devices and instructions that the guest misses
 summary        how a run ended, and the table of hits
