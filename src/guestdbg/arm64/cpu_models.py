@@ -6,7 +6,7 @@ A model is named, or a list of features: see `cpu_model`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from guestdbg.arm64.errors import UnknownName
 from guestdbg.arm64.features import (
@@ -36,8 +36,7 @@ _CRYPTO = frozenset({"FEAT_AES", "FEAT_PMULL", "FEAT_SHA1", "FEAT_SHA256"})
 _ALGORITHMS = frozenset({"FEAT_PACQARMA5", "FEAT_PACIMP"})
 
 
-@dataclass(frozen=True, slots=True)
-class CpuModel:
+class CpuModel(NamedTuple):
     """What a processor is.
 
     Attributes:

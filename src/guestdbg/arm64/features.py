@@ -8,8 +8,7 @@ not here at all, are in `extension_encodings`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64 import idregs
 from guestdbg.arm64.errors import ArchitectureError, UnknownName
@@ -36,8 +35,7 @@ class ContradictingFeatures(ArchitectureError):
     """A set of features that no processor can have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """A feature.
 
     Attributes:

@@ -7,7 +7,6 @@ decides what the others are: those have a `select` function that returns the fur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from guestdbg.arm64.errors import BadField, UnknownName
@@ -15,8 +14,7 @@ from guestdbg.arm64.errors import BadField, UnknownName
 Meaning = Mapping[int, str] | Callable[[int], str] | str | None
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """Bits `high` to `low` of a register, with words for its values.
 
     `meaning` is a mapping from value to words, a function that makes the words, or a plain
@@ -86,8 +84,7 @@ class Line(NamedTuple):
         return f"{self.field} = {shown}: {self.text}" if self.text else f"{self.field} = {shown}"
 
 
-@dataclass(frozen=True)
-class Register:
+class Register(NamedTuple):
     """A register's layout.
 
     `res1` are the bits that always read as one: encode() starts from them.

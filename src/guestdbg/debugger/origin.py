@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from guestdbg.machine import DriveSpec, RtcStart
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Origin"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The arguments of ``guestdbg.load`` that no part of the guest keeps.
 
     Attributes:

@@ -8,8 +8,7 @@ Documentation/devicetree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import fdt
 
@@ -48,8 +47,7 @@ _RNG_SEED_BYTES = 32
 Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A node of the device tree, for a device.
 
     Attributes:
@@ -74,16 +72,14 @@ class Node:
         return f"{self.parent}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class GicFrames:
+class GicFrames(NamedTuple):
     """The register frames of an interrupt controller."""
 
     version: int  # 2 or 3
     frames: tuple[Window, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What a tree describes.
 
     Attributes:
@@ -99,7 +95,7 @@ class Contents:
     memory: Sequence[tuple[int, int]]
     affinities: Sequence[int] = (0,)
     gic: GicFrames | None = None
-    nodes: Sequence[Node] = field(default_factory=tuple)
+    nodes: Sequence[Node] = ()
     bootargs: str = ""
     initrd: tuple[int, int] | None = None
     seed: int | None = None

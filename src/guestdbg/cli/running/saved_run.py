@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.errors import GuestdbgError
 
@@ -19,8 +18,7 @@ class SaveError(GuestdbgError):
     """A file that the run cannot be saved to: known before it begins."""
 
 
-@dataclass(frozen=True)
-class SaveOptions:
+class SaveOptions(NamedTuple):
     """Where a run is saved to, and whether the file may exist: the options with these names."""
 
     path: Path

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -89,8 +89,7 @@ class Reports:
         )
 
 
-@dataclass(frozen=True)
-class Typing:
+class Typing(NamedTuple):
     """What the guest gets from the keyboard: the options with these names."""
 
     typed: bytes | None
@@ -203,16 +202,7 @@ def perform(
         if not isinstance(log, NoLog):  # it needs symbols, which many runs do not
             log.write(_end(machine, outcome, totals, armed, reports.backtrace_limit))
         print_summary(terminal, machine, outcome, totals, armed)
-        if outcome.reason == "panic":
-            from guestdbg.cli.running import panic
-
-            terminal.line(*panic.lines(machine, reports.backtrace_limit))
-        elif failure is None and outcome.reason not in ("exit", "count", "output", "history"):
-            from guestdbg.cli.running import diagnosis
-
-            terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
-        if reports.shown:
-            terminal.line(*linux_state.lines(machine, reports.shown))
+        _show_state(terminal, machine, reports, outcome, failed=failure is not None)
         is_written = traced.end(terminal) & covered.write(terminal) & sampled.write(terminal)
         if saved is not None:
             saved.write(machine, terminal)
@@ -222,6 +212,22 @@ def perform(
         log.close()
         incomplete = terminal.console_failure is not None or log.failed
         ctx.exit(status or int(incomplete or not is_written))
+
+
+def _show_state(
+    terminal: Terminal, machine: Guest, reports: Reports, outcome: RunOutcome, *, failed: bool
+) -> None:
+    """Show where the guest was, if it did not end by itself, and what --show asks for."""
+    if outcome.reason == "panic":
+        from guestdbg.cli.running import panic
+
+        terminal.line(*panic.lines(machine, reports.backtrace_limit))
+    elif not failed and outcome.reason not in ("exit", "count", "output", "history"):
+        from guestdbg.cli.running import diagnosis
+
+        terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
+    if reports.shown:
+        terminal.line(*linux_state.lines(machine, reports.shown))
 
 
 def _check_questions(machine: Guest, reports: Reports) -> None:

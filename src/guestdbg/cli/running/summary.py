@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.cli.running.styled_line import StyledLine
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 _INSTRUCTION = 4
 
 
-@dataclass(frozen=True)
-class RunOutcome:
+class RunOutcome(NamedTuple):
     """Why a run ended: a word for programs, a sentence for people, and the exit status."""
 
     reason: str
@@ -25,8 +23,7 @@ class RunOutcome:
     status: int = 0
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """How far the guest got; `instructions` is None if the provider does not count them."""
 
     seconds: float

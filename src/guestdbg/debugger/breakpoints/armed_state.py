@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.breakpoints.point import Breakpoint, Watch
@@ -37,8 +37,7 @@ STEP_DISARMED = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_G
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class InternalBreakpoint:
+class InternalBreakpoint(NamedTuple):
     """A breakpoint of the debugger's own, to get control back at ``address``.
 
     It counts only for the vCPU with the number ``vcpu``, and only if the stack pointer is at least

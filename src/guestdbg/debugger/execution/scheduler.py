@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
@@ -53,8 +52,7 @@ _NETWORK_SECONDS = 0.05
 _IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing will raise"
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeAction:
+class ResumeAction(NamedTuple):
     """How one vCPU is resumed: to run, or to step.
 
     A step is one instruction, and then as many as it takes until the PC is outside the addresses

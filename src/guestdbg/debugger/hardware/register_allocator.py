@@ -8,8 +8,7 @@ highest-numbered ones are context-aware, and those are needed for linked breakpo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.errors import BadRange, OutOfRegisters
@@ -40,8 +39,7 @@ _LINKED_CONTEXT = 3  # DBGBCR.BT
 _ACCESS_NAMES: dict[int, AccessKind] = {1: "read", 2: "write", 3: "any"}
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(NamedTuple):
     """The values of the debug registers.
 
     ``break_tables`` and ``watch_tables`` are those of GuestDebug; empty: there are none.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from guestdbg.arm64.debug import AccessKind, Privilege
@@ -15,8 +14,7 @@ __all__ = ["ACCESS_BITS", "BreakRequest", "Hardware", "WatchRequest"]
 ACCESS_BITS: dict[str, int] = {"read": 1, "write": 2, "any": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(NamedTuple):
     """How many debug registers the guest's vCPUs have.
 
     Attributes:
@@ -33,8 +31,7 @@ class Hardware:
     tables: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WatchRequest:
+class WatchRequest(NamedTuple):
     """``length`` bytes at ``address`` to watch; ``name`` is for messages.
 
     ``tables``: only with these translation tables; None: with any.
@@ -49,8 +46,7 @@ class WatchRequest:
     tables: Tables | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BreakRequest:
+class BreakRequest(NamedTuple):
     """An instruction to stop before; ``name`` and ``tables`` as for ``WatchRequest``."""
 
     name: str

@@ -11,7 +11,6 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guestdbg.arm64.extension_encodings import extension_instruction
@@ -66,8 +65,7 @@ DEFAULT_TIMER_PPIS: Final = (27, 30)
 _WARNINGS_MAX: Final = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LinuxVersion:
+class LinuxVersion(NamedTuple):
     """What a kernel version does in its own way (linux_versions.py).
 
     The functions are called around a run, in this order: ``load``, then for each entry ``enter``

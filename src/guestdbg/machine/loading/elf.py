@@ -66,8 +66,7 @@ class ElfSegment:
         return self.physical + self.memory_size
 
 
-@dataclass(frozen=True, slots=True)
-class ElfImage:
+class ElfImage(NamedTuple):
     """An executable for bare metal. ``entry`` is a physical address.
 
     ``moves`` says that it may be loaded elsewhere (a position-independent executable, ET_DYN).

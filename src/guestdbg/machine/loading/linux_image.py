@@ -8,7 +8,7 @@ specification, for the sections of a kernel that is an EFI program as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from guestdbg.machine.errors import ForeignError, MalformedError, TruncatedError
 from guestdbg.machine.layout import MIB
@@ -36,8 +36,7 @@ _PE_HEADER_AT = slice(60, 64)
 _SECTIONS_MAX = 96  # as in Microsoft's specification
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """Where the image must be loaded. Sizes and offsets in bytes.
 
     ``text_offset`` is relative to a 2 MiB boundary. ``memory_size`` is the memory that must be free

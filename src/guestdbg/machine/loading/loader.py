@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.machine.errors import (
@@ -90,14 +90,12 @@ class Loaded:
     initrd: Segment | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Initrd:
+class _Initrd(NamedTuple):
     path: Path
     contents: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     entry: int
     segments: tuple[tuple[Segment, bytes | memoryview], ...]
     needs_flash: bool = False
@@ -164,7 +162,7 @@ def load(
         )
     plan = _plan(board, contents, path, chosen, address)
     _check_places(board, path, plan)
-    plan = replace(plan, notes=(*notes, *plan.notes))
+    plan = plan._replace(notes=(*notes, *plan.notes))
     is_file = not given and not notes
     return _load(board, path, chosen, plan, ramdisk, None if is_file else contents)
 
@@ -279,7 +277,7 @@ def _from_container(
         data = _unpacked(header.data, path, FLASH_SIZE * 16, notes)
         notes.insert(0, f"{path} is a U-Boot legacy image (uImage)")
         if linux_image.is_image(data):
-            return "image", replace(_plan_image(data, name), notes=tuple(notes))
+            return "image", _plan_image(data, name)._replace(notes=tuple(notes))
         segment = Segment(header.load, len(data), len(data), header.load)
         entry, pieces = header.entry, ((segment, data),)
     elif (what := file_formats.records(contents)) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from guestdbg.machine.errors import ForeignError, MalformedError, TruncatedError
 
@@ -21,8 +21,7 @@ _STANDALONE, _KERNEL, _FIRMWARE = 1, 2, 5
 _WHAT = "a U-Boot legacy image (uImage)"
 
 
-@dataclass(frozen=True, slots=True)
-class UImage:
+class UImage(NamedTuple):
     """What the image holds: ``data``, to be loaded at ``load`` and entered at ``entry``."""
 
     load: int
