@@ -7,7 +7,6 @@ are set, so that it is readable on light and on dark pages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from itertools import zip_longest
 
 __all__ = ["EDGE_ROWS", "details", "fields_html", "table_html", "text_of"]
@@ -36,6 +35,8 @@ def text_of(value: object) -> str:
         c if c.isprintable() else c.encode("unicode_escape").decode()
         for c in text[: _MOST_TEXT - 1 if cut else _MOST_TEXT]
     )
+    from html import escape  # it brings the names of 2,000 characters
+
     return escape(shown) + "…" * cut
 
 

@@ -15,6 +15,7 @@ tui           a guest in an interface in the terminal
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one
+lasting_objects   what the garbage collector need not look at
 standard_streams  stdin, stdout and stderr, also where they are closed
 wrapping      long lines, broken at the width of the terminal
 group         the command `guestdbg` itself: finds the others and turns errors into messages

@@ -5,7 +5,6 @@ Exit status: 0 success; 1 an error in the request or the guest; 2 a wrong comman
 """
 
 import contextlib
-import gc
 import importlib
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 import click
 
 from guestdbg.cli import standard_streams
+from guestdbg.cli.lasting_objects import lasting_objects
 from guestdbg.errors import GuestdbgError
 
 EXIT_PROBLEM = 1
@@ -47,14 +47,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.modules:
             return None
-        # What a command imports lives as long as the process, so the garbage collector has nothing
-        # to find in it, now or later.
-        gc.disable()
-        try:
+        with lasting_objects():
             command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name)
-        finally:
-            gc.freeze()
-            gc.enable()
         assert isinstance(command, click.Command)
         return command
 

@@ -25,7 +25,6 @@ from guestdbg.machine import (
     Console,
     Kind,
     LoadError,
-    parse_drive,
     parse_size,
 )
 from guestdbg.machine import load as load_into
@@ -222,6 +221,11 @@ def load(
                     contents=loaded.elf_contents if own else None,
                 )
             )
+        specs: tuple[DriveSpec, ...] = ()
+        if drives:
+            from guestdbg.machine import parse_drive
+
+            specs = tuple(parse_drive(drive) for drive in drives)
         guest = Guest(
             board,
             images,
@@ -235,7 +239,7 @@ def load(
             on_panic=on_panic,
             origin=Origin(
                 rtc,
-                tuple(parse_drive(drive) for drive in drives),
+                specs,
                 tuple(device.name for device in devices),
                 tuple(region.base for region in regions),
                 net is not None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
+from guestdbg.cli.lasting_objects import lasting_objects
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running import coverage, keyboard, linux_state, sampling, tracing
 from guestdbg.cli.running.guest_run import GuestRun
@@ -152,7 +153,8 @@ def perform(
             if finder is not None and until is not None and finder.feed(data) and guest_run:
                 guest_run.text_seen(until.decode(errors="replace"))
 
-        machine = stack.enter_context(make(console))
+        with lasting_objects():
+            machine = stack.enter_context(make(console))
         inputs = [*inputs, *(image.path for image in machine.images)]
         saved = None if save is None else SavedAtEnd(save, inputs)
         _check_questions(machine, reports)

@@ -8,6 +8,7 @@ diagnosis             what state a vCPU is in, in words
 exception_vectors     whether an exception was just taken, and from where
 exception_injection   giving the guest its own debug exceptions
 code_state            the state in which the variables of a hit are read
+active_sequence       an exclusive sequence that the vCPU is in the middle of
 resume_state          what has to be remembered from one stop to the next
 context               the state of the vCPU, and what is read from it
 dispatch              putting hits to their points: conditions, counts, handlers

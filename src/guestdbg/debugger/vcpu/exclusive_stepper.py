@@ -16,10 +16,10 @@ from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.armed_state import only_at
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, access_plan
+from guestdbg.debugger.vcpu.active_sequence import ActiveSequence
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.exception_vectors import SYNCHRONOUS
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
-from guestdbg.debugger.vcpu.resume_state import ActiveSequence
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.point import Watch

@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from guestdbg.arm64.extension_encodings import extension_instruction
 from guestdbg.cpu.processor import (
     PhysicalMemory,
 )
@@ -382,6 +381,8 @@ class VmState(Vm):
             if self.on_undefined is not None:
                 self.on_undefined(vcpu, encoding, pc)
                 return
+            from guestdbg.arm64.extension_encodings import extension_instruction
+
             found = extension_instruction(encoding)
             extension = f"{found.on(self.model.cpu)}: " if found is not None else ""
             text = "%s%s at pc %#x is not implemented; UNDEFINED to the guest"

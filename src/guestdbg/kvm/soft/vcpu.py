@@ -24,11 +24,8 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
-from guestdbg.kvm.coverage import CoverageData
-from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import ExitDebug
-from guestdbg.kvm.guest_faults import FirstException
 from guestdbg.kvm.hit_programs import ExitHit
 from guestdbg.kvm.hlt_exit import ExitHlt
 from guestdbg.kvm.soft.debug.guest_debug import set_guest_debug
@@ -51,8 +48,10 @@ from guestdbg.kvm.structures import VcpuEvents
 from guestdbg.kvm.table_filters import MAX_TABLES
 
 if TYPE_CHECKING:
-    from guestdbg.kvm.coverage import CoverageForm
+    from guestdbg.kvm.coverage import CoverageData, CoverageForm
+    from guestdbg.kvm.debug_state import DebugState
     from guestdbg.kvm.exits import Exit
+    from guestdbg.kvm.guest_faults import FirstException
     from guestdbg.kvm.hit_programs import HitProgram, InstalledPrograms
     from guestdbg.kvm.structures import GuestDebug, VcpuInit
 
@@ -83,6 +82,8 @@ class SoftVcpu(VcpuState):
     def debug_state(self) -> DebugState:
         """Who owns the debug registers and what they hold. Between runs only (EBUSY)."""
         self._check("debug_state")
+        from guestdbg.kvm.debug_state import DebugState
+
         return DebugState(
             owner=self.vm.linux.debug_owner(self),
             debug_ptr=self.vm.linux.debug_ptr(self),
@@ -117,6 +118,8 @@ class SoftVcpu(VcpuState):
         if found is None:
             return None
         elr, spsr, esr, far, vector, count = found
+        from guestdbg.kvm.guest_faults import FirstException
+
         return FirstException(esr, far, elr, spsr, vector, count)
 
     @property
@@ -289,6 +292,8 @@ class SoftVcpu(VcpuState):
 
     def coverage(self) -> CoverageData:
         """What was executed since ``start_coverage``."""
+        from guestdbg.kvm.coverage import CoverageData
+
         self._check("coverage")
         try:
             return CoverageData(*self.cpu.coverage())

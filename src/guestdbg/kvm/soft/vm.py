@@ -26,7 +26,6 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import SavedSnapshot
-from guestdbg.kvm.soft import flow_trace, instruction_trace
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
@@ -36,9 +35,6 @@ from guestdbg.kvm.soft.capabilities import (
 from guestdbg.kvm.soft.dirty_log import DirtyLog, SoftDirtyPages
 from guestdbg.kvm.soft.processor_model import MPIDR_RES1
 from guestdbg.kvm.soft.run import requests
-from guestdbg.kvm.soft.snapshot import serial, snapshots
-from guestdbg.kvm.soft.snapshot.changed_pages import ChangedPages
-from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.state import Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vgic import vgic, vgic_init, vgic_mmio_v3
@@ -52,9 +48,12 @@ from guestdbg.kvm.soft.vgic.vgic_kvm_device import VgicDevice
 from guestdbg.kvm.structures import VcpuInit
 
 if TYPE_CHECKING:
+    # At run time they are imported for a VM that is traced, or of which there are snapshots.
     from guestdbg.container import MemoryImage, PageRuns
     from guestdbg.kvm.interface import Device, Memory, Snapshot
+    from guestdbg.kvm.soft import flow_trace, instruction_trace
     from guestdbg.kvm.soft.processor_model import ProcessorModel
+    from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
     from guestdbg.kvm.soft.state import LinuxVersion
     from guestdbg.kvm.soft.vgic.arm_vgic import (
         VgicDist,
@@ -250,6 +249,8 @@ class SoftVm(VmState):
         stop: int | None = None,
     ) -> flow_trace.SoftFlowTrace:
         """The extension SupportsFlowTrace."""
+        from guestdbg.kvm.soft import flow_trace
+
         return flow_trace.start(self, what, sink, arguments=arguments, first=start, last=stop)
 
     def start_instruction_trace(
@@ -260,6 +261,8 @@ class SoftVm(VmState):
         stop: int | None = None,
     ) -> instruction_trace.SoftInstructionTrace:
         """The extension SupportsInstructionTrace."""
+        from guestdbg.kvm.soft import instruction_trace
+
         return instruction_trace.start(self, sink, first=start, last=stop)
 
     @contextmanager
@@ -407,19 +410,29 @@ class SoftVm(VmState):
 
     def snapshot(self) -> SoftSnapshot:
         """The extension SupportsSnapshots."""
+        from guestdbg.kvm.soft.snapshot import snapshots
+
         return snapshots.take(self)
 
     def restore(self, snapshot: Snapshot) -> None:
         """The extension SupportsSnapshots."""
         self.will_change("restore")
+        from guestdbg.kvm.soft.snapshot import snapshots
+
         snapshots.restore(self, snapshot)
 
     def prepare_snapshot(self, beside: Snapshot | None) -> int:
         """The extension SupportsRepeatedRuns."""
+        from guestdbg.kvm.soft.snapshot import snapshots
+
         return snapshots.prepare(self, beside)
 
     def save_snapshot(self, snapshot: Snapshot, before: Snapshot | None = None) -> SavedSnapshot:
         """The extension SupportsSnapshotFiles."""
+        from guestdbg.kvm.soft.snapshot import serial
+        from guestdbg.kvm.soft.snapshot.changed_pages import ChangedPages
+        from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
+
         data = serial.save(snapshot)
         assert isinstance(snapshot, SoftSnapshot)
         regions = snapshot.regions
@@ -438,6 +451,8 @@ class SoftVm(VmState):
     def load_snapshot(self, state: bytes, image: MemoryImage, mapped: Iterable[int]) -> Snapshot:
         """The extension SupportsSnapshotFiles."""
         self.check_open("load_snapshot")
+        from guestdbg.kvm.soft.snapshot import serial
+
         snapshot = serial.load(self, state, image)
         serial.known_contents(self, snapshot, set(mapped))
         return snapshot
@@ -447,6 +462,8 @@ class SoftVm(VmState):
     ) -> Snapshot:
         """The extension SupportsSnapshotFiles."""
         self.check_open("load_snapshot")
+        from guestdbg.kvm.soft.snapshot import serial
+
         return serial.load_changed(self, state, before, changed)
 
     def close(self) -> None:
