@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.constants import (
     KVM_ARM_MAX_DBG_REGS,
@@ -14,10 +14,9 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.table_filters import check_tables
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.table_filters import Tables
+# The values of saved guests are checked against annotations, so this one is needed at run time.
+from guestdbg.kvm.table_filters import Tables, check_tables  # noqa: TC001
 
 _U64: Final = (1 << 64) - 1
 _U32: Final = (1 << 32) - 1

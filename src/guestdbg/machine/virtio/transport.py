@@ -15,13 +15,14 @@ from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_SIZE, VIRTIO_SPI
 from guestdbg.machine.virtio.constants import Feature, InterruptStatus, Reg, Status
 from guestdbg.machine.virtio.dma import DmaMemory
-from guestdbg.machine.virtio.virtqueue import QueueError, Virtqueue
+
+# Saved states are checked against the annotations of TransportState.
+from guestdbg.machine.virtio.virtqueue import QueueError, QueueState, Virtqueue  # noqa: TC001
 
 if TYPE_CHECKING:
     from guestdbg.machine.memory import PhysicalMemory
     from guestdbg.machine.virtio.backend import Backend
     from guestdbg.machine.virtio.dma import OnDma
-    from guestdbg.machine.virtio.virtqueue import QueueState
 
 __all__ = ["EmptyTransports", "TransportState", "VirtioMmio"]
 
