@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
+from guestdbg.cli.running.styled_line import StyledLine
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
 
 
-def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:
+def diagnose(guest: Guest, *, lost: bool = True) -> list[StyledLine]:
     """One line for each vCPU: where it was, or that it is powered off.
 
     With `lost`, one more for a vCPU that cannot go on.
@@ -19,12 +19,12 @@ def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:
     for found in guest.diagnose():
         name = f"vCPU {found.vcpu}: " if len(guest.vcpus) > 1 else ""
         if found.status == "off":
-            lines.append(Text(f"   {name}{found.text}", "dim"))
+            lines.append(StyledLine(f"   {name}{found.text}", "dim"))
             continue
-        lines.append(Text(f"   {name}it was at {found.location}, pc {found.pc:#x}", "dim"))
+        lines.append(StyledLine(f"   {name}it was at {found.location}, pc {found.pc:#x}", "dim"))
         if found.text and (lost or found.status == "runs"):
             style = "dim" if found.status == "runs" else "bold red"
-            lines.append(Text(f"   {name}{found.text}", style))
+            lines.append(StyledLine(f"   {name}{found.text}", style))
     return lines
 
 
