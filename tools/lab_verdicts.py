@@ -13,7 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def _without_external_mdscr(version: LinuxVersion) -> LinuxVersion:
         linux_6_14.os_lock_trapped(vcpu)
         vcpu.external_mdscr_el1 = 0
 
-    return replace(version, load=load, os_lock_trapped=os_lock_trapped)
+    return version._replace(load=load, os_lock_trapped=os_lock_trapped)
 
 
 FAULTS = {
