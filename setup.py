@@ -25,6 +25,14 @@ CPU = Path("src/guestdbg/cpu")
 VECTORIZE = ["-O3"]
 # Elsewhere two stores side by side, as of flags, are cheaper than one of a vector made of both.
 SCALAR = ["-fno-tree-slp-vectorize"]
+COMPILE = [
+    *("-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"),
+    # Each operation rounds: a product and a sum must not become one fused operation.
+    "-ffp-contract=off",
+    # An instruction's ways to its end stay apart, and what is inline is in it: as a call, it would
+    # not end in a jump (tests/cpu/test_dispatch.py).
+    *("-fno-crossjumping", "-fno-tree-tail-merge"),
+]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
 HEADERS = [CPU / "dispatch.h", CPU / "operands.h", CPU / "stencil_table.h"]
 # What makes stencils is a part of guestdbg, which cannot be imported yet.
@@ -44,7 +52,9 @@ class BuildProcessor(build_ext):
             try:
                 compiler = compiler_for(self.compiler.compiler_so)
                 folders = [*ext.include_dirs, *self.compiler.include_dirs]
-                options = [*ext.extra_compile_args, *(f"-I{folder}" for folder in folders)]
+                # Neither sanitizers nor the loop: stencils are always compiled in the same way, and
+                # are entered from either dispatch.
+                options = [*COMPILE, *SCALAR, *(f"-I{folder}" for folder in folders)]
                 depends = [Path(name) for name in ext.depends]
                 made, _ = with_stencils(compiler, source, options, [source, *depends])
                 ext.sources = [str(made)]
@@ -54,10 +64,7 @@ class BuildProcessor(build_ext):
 
     @staticmethod
     def has_stencils(ext: Extension, source: Path) -> bool:
-        if (
-            os.environ.get("GUESTDBG_STENCILS") == "0"
-            or ("GUESTDBG_LOOP", "1") in ext.define_macros
-        ):
+        if os.environ.get("GUESTDBG_STENCILS") == "0":
             return False
         # The machine code of vectors is long: docs/performance.md.
         if "simd" in source.parts:
@@ -79,17 +86,13 @@ def extensions() -> list[Extension]:
         raise SystemExit(f"GUESTDBG_DISPATCH={dispatch!r}: must be 'threaded' or 'loop'")
     sanitize = os.environ.get("GUESTDBG_SANITIZE", "")
     macros = [("GUESTDBG_LOOP", "1")] if dispatch == "loop" or sanitize else []
-    compile_args = ["-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"]
-    # Each operation rounds: a product and a sum must not become one fused operation.
-    compile_args += ["-ffp-contract=off"]
-    # An instruction's ways to its end stay apart, and what is inline is in it: as a call, it would
-    # not end in a jump (tests/cpu/test_dispatch.py).
-    compile_args += ["-fno-crossjumping", "-fno-tree-tail-merge"]
+    compile_args = COMPILE
     if not sanitize:
         macros.append(("CYTHON_INLINE", "inline __attribute__((always_inline))"))
     link_args: list[str] = []
     if sanitize:
         macros.append(("GUESTDBG_ARENA", str(1 << 18)))
+        macros.append(("GUESTDBG_CODE_SIZE", str(640 << 10)))
         compile_args = ["-O1", "-g1", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
         link_args += [f"-fsanitize={sanitize}"]

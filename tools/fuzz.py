@@ -9,7 +9,8 @@ of packets, compared with the tests' model; these two count packets as instructi
 (programs with points of every kind, evaluated by the provider and by Python), ``files`` (files that
 are damaged, or made to be expensive; counts changes as instructions), ``btf`` (a kernel's damaged
 description of its types; likewise), ``devices`` (registers and queues of a board's devices; counts
-accesses as instructions). They run in separate processes; the processor is built with the address
+accesses as instructions), ``tiers`` (cases of ``cpu`` and ``soft`` with the interpreter and with
+stencils, compared). The others use a tier that their seed chooses. They run in separate processes; the processor is built with the address
 and undefined-behaviour sanitizers into build/sanitizer. A failing case is shrunk and saved under
 build/fuzz, with the command that runs it again.
 
@@ -49,6 +50,7 @@ KINDS = (
     "btf",
     "simd",
     "devices",
+    "tiers",
 )
 ACTIONS = 24
 BATCH = {
@@ -63,6 +65,7 @@ BATCH = {
     "btf": 200,
     "simd": 20,
     "devices": 40,
+    "tiers": 40,
 }
 SECONDS = 600  # for a batch: hundreds of times what it takes
 
@@ -195,7 +198,7 @@ def shrink(environment: Mapping[str, str], kind: str, seed: int) -> tuple[int, l
 
     if not fails(ACTIONS):
         return None
-    if kind not in ("cpu", "soft"):
+    if kind not in ("cpu", "soft", "tiers"):
         return ACTIONS, []
     low, high = 0, ACTIONS
     while high - low > 1:

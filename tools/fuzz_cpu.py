@@ -22,6 +22,7 @@ from guestdbg.cpu.processor import (
     EXIT_MAINTENANCE,
     EXIT_STUCK,
     EXIT_TIMER,
+    EXIT_TRACE,
     HitPrograms,
     Pages,
     PhysicalMemory,
@@ -41,6 +42,7 @@ BASES = (
 )
 REASONS = {
     EXIT_EL2, EXIT_LIMIT, EXIT_KICK, EXIT_TIMER, EXIT_STUCK, EXIT_HIT, EXIT_MAINTENANCE,
+    EXIT_TRACE,
 }  # fmt: skip
 VBAR, SCTLR, TCR, TTBR0, TTBR1, MAIR = 0xC600, 0xC080, 0xC102, 0xC100, 0xC101, 0xC510
 CPACR = 0xC082
@@ -73,7 +75,7 @@ class CpuCase(Case):
 
     def _new_cpu(self, rng: random.Random) -> Processor:
         breakpoints = rng.choice([6, 2, 16])
-        clock = rng.choice(["virtual", "virtual", "virtual", "host"])
+        clock = self.choose_clock(rng)
         cpu = Processor(
             self.memory,
             breakpoints=breakpoints,
@@ -85,6 +87,15 @@ class CpuCase(Case):
         if clock == "host":
             self.by_the_host.append(cpu)
         return cpu
+
+    def choose_clock(self, rng: random.Random) -> str:
+        return rng.choice(["virtual", "virtual", "virtual", "host"])
+
+    def came_back(self, cpu: Processor, reason: int) -> None:
+        """run() returned this."""
+
+    def trace_is_full(self) -> None:
+        """Make room."""
 
     def _registers(self, cpu: Processor, rng: random.Random) -> None:
         for n in range(31):
@@ -161,6 +172,7 @@ class CpuCase(Case):
             before = cpu.instructions
             reason = cpu.run(end)
             now = cpu.instructions
+            self.came_back(cpu, reason)
             if reason not in REASONS:
                 raise Failure(f"run() came back with {reason}")
             if now < before or now > max(end, before):
@@ -181,6 +193,8 @@ class CpuCase(Case):
                 cpu.pc = RAM + 0x1000 + rng.getrandbits(10) * 4
             elif reason == EXIT_MAINTENANCE:
                 self._maintenance(cpu, rng)
+            elif reason == EXIT_TRACE:
+                self.trace_is_full()
             elif reason == EXIT_HIT and cpu.programs is not None:
                 for n, *_ in cpu.programs.hit()[4]:
                     if cpu.programs.counts(n)[0] == 0:

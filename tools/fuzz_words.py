@@ -119,6 +119,91 @@ def code(rng: random.Random, count: int) -> bytes:
     return struct.pack(f"<{count}I", *(word(rng) for _ in range(count)))
 
 
+def _computed(rng: random.Random) -> int:
+    """Data processing on X8 to X19, so that addresses in X0 to X7 stay."""
+    rd, rn, rm = (rng.randrange(8, 20) for _ in range(3))
+    word = rng.choice(
+        [
+            0x11000000 | rng.getrandbits(12) << 10,  # ADD, ADDS, SUB, SUBS
+            0x0B000000 | rng.getrandbits(5) << 10,
+            0x0A000000 | rng.getrandbits(2) << 29 | rng.getrandbits(5) << 10,
+            0x1A800000 | rng.getrandbits(4) << 12,  # CSEL
+            0x1B000000 | rng.randrange(8, 20) << 10,  # MADD
+            0x1AC00800 | rng.getrandbits(1) << 10,  # UDIV, SDIV
+            0x92400000 & 0x7FFFFFFF | rng.getrandbits(5) << 10,
+            0x52800000 | rng.getrandbits(16) << 5,  # MOVZ
+            0x0E208400 | rng.getrandbits(2) << 22,  # ADD of vectors
+            0x1E602800,  # FADD
+        ]
+    )
+    if word & 0x1F000000 in (0x11000000, 0x0B000000):
+        word |= rng.getrandbits(2) << 29
+    if word >> 24 & 0x1F not in (0x0E, 0x1E):
+        word |= rng.getrandbits(1) << 31
+    if word & 0xFF800000 in (0x52800000, 0xD2800000):
+        return word | rd
+    return word | rm << 16 & (0 if word & 0x1F000000 == 0x11000000 else ~0) | rn << 5 | rd
+
+
+def loops(rng: random.Random, count: int) -> bytes:
+    """Functions of loops in each other that call other functions, in two pages.
+
+    Loops count in X20 to X22. Most accesses are near X0 to X7; some of these are in the code.
+    """
+    words: list[int] = []
+    starts: list[int] = []
+    while len(words) < count - 110:
+        starts.append(len(words))
+        loop: list[tuple[int, int]] = []
+        for _ in range(rng.randint(8, 30)):
+            choice = rng.random()
+            if choice < 0.12 and len(loop) < 3:
+                register = 20 + len(loop)
+                words.append(0xD2800000 | rng.choice([1, 2, 3, 40, 100]) << 5 | register)
+                loop.append((len(words), register))
+            elif choice < 0.2 and loop:
+                start, register = loop.pop()
+                words.append(rng.choice([0xF1000400, 0xD1000400]) | register << 5 | register)
+                distance = start - len(words) & 0x7FFFF
+                if words[-1] >> 29 & 1:
+                    words.append(0x54000001 | distance << 5)  # B.NE
+                else:
+                    words.append(0xB5000000 | distance << 5 | register)  # CBNZ
+            elif choice < 0.5:
+                # [Xn, #imm] and pairs: the register stays
+                access = rng.choice([0x39000000, 0x3D000000, 0x29000000])
+                access |= rng.getrandbits(2) << 22 | rng.getrandbits(2) << 30
+                access |= rng.getrandbits(4) << 10 | rng.randrange(8) << 5
+                words.append(access | rng.randrange(8, 20))
+            elif choice < 0.55:
+                words.append(0x58000000 | rng.getrandbits(6) << 5 | rng.randrange(8, 20))  # literal
+            elif choice < 0.6 and len(starts) > 1:
+                words.append(0xAA1E03F7)  # MOV X23, X30: one level of calls returns
+                target = rng.choice(starts[:-1]) - len(words)
+                words.append(0x94000000 | target & 0x3FFFFFF)
+                words.append(0xAA1703FE)
+            elif choice < 0.65:
+                words.append(0x14000001 if rng.random() < 0.5 else 0x54000020 | rng.getrandbits(4))
+            elif choice < 0.7:
+                words.append(0xEB00001F | rng.randrange(8, 20) << 16 | rng.randrange(8, 20) << 5)
+                words.append(0x54000040 | rng.getrandbits(4))
+                words.append(NOP)
+            elif choice < 0.72:
+                words.append(word(rng))
+            else:
+                words.append(_computed(rng))
+        for start, register in reversed(loop):
+            words.append(0xF1000400 | register << 5 | register)
+            words.append(0x54000001 | (start - len(words) & 0x7FFFF) << 5)
+        if rng.random() < 0.5:
+            words.append(0xD65F03C0)  # RET
+        else:
+            words.append(0x14000000 | rng.randint(-len(words), count - len(words)) & 0x3FFFFFF)
+    words += [NOP] * (count - len(words) - 1)
+    words.append(0x14000000 | (1 - count) & 0x3FFFFFF)
+    return struct.pack(f"<{count}I", *words)
+
+
 def vectors(rng: random.Random) -> bytes:
     """2 KiB of exception vectors: most return, some are random code."""
     out = bytearray()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import random
 import sys
 import traceback
@@ -30,7 +31,10 @@ import fuzz_files
 import fuzz_framing
 import fuzz_packets
 import fuzz_soft
+import fuzz_tiers
 from fuzz_case import Case
+
+from guestdbg.cpu import tier
 
 if TYPE_CHECKING:
     from tests.cpu.translation_scenarios import World
@@ -59,14 +63,14 @@ def _translation(seed: int, actions: int, leave_out: Collection[int], tell: Tell
     """Random translation tables, compared with the tests' model."""
     from tests.cpu.translation_scenarios import Choices, scenario
 
-    world = _world()
+    world = _world(tier.chosen()._replace(seed=None))
     before = world.p.instructions
     scenario(world, seed, Choices())
     return int(world.p.instructions - before)
 
 
 @cache
-def _world() -> World:
+def _world(_: tier.Choice) -> World:
     """Every scenario restores it, and setting it up takes longer than a scenario."""
     from tests.cpu.translation_scenarios import World
 
@@ -92,6 +96,11 @@ def _simd(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> in
     """A batch of SIMD and FP instructions, compared with Unicorn, which has no types."""
     instructions: int = import_module("tests.cpu.simd_cases").run(seed, DID)
     return instructions
+
+
+def _tiers(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """A case with the interpreter and with stencils, compared."""
+    return fuzz_tiers.run(seed, actions, leave_out, tell, DID)
 
 
 def _packets(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
@@ -130,12 +139,25 @@ KINDS: dict[str, Run] = {
     "translation": _translation,
     "pieces": _pieces,
     "simd": _simd,
+    "tiers": _tiers,
     "packets": _packets,
     "framing": _framing,
     "hits": _hits,
     "files": _files,
     "btf": _btf,
 }
+
+
+def choose_tier(seed: int) -> None:
+    """By the seed: the interpreter, or stencils, of each block or of blocks at random."""
+    if os.environ.get("GUESTDBG_TIER"):
+        return
+    if seed % 4 == 0:
+        tier.use("interpreter")
+    elif seed % 4 == 1:
+        tier.use("stencils", 1)
+    else:
+        tier.use("stencils", seed=seed)
 
 
 def main(arguments: list[str]) -> int:
@@ -152,6 +174,7 @@ def main(arguments: list[str]) -> int:
     for seed in range(first, first + count):
         print(f"case {kind} {seed}", flush=True)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
+        choose_tier(seed)
         try:
             instructions = KINDS[kind](seed, actions, leave_out, tell)
         except Exception:

@@ -37,6 +37,7 @@ from tests.cpu.scale_program import (
     support,
     tables,
 )
+from tests.cpu.tiers import ALWAYS, NEVER, RANDOM, processors
 
 
 class Stopped(AssertionError):
@@ -99,7 +100,13 @@ class ProcessorUnderTest(Memory):
         self.physical = PhysicalMemory()
         for slot, (at, region) in enumerate(self.regions.items()):
             self.physical.map(slot, at, region)
-        self.cpu = Processor(self.physical, identification=LSE if lse else None)
+        identification = LSE if lse else None
+        with processors(NEVER):
+            self.cpu = Processor(self.physical, identification=identification)
+        self.others: dict[str, Processor] = {}
+        for kind in (ALWAYS, RANDOM):
+            with processors(kind, "scale"):
+                self.others[kind] = Processor(self.physical, identification=identification)
         for name, value in CONTROLS.items():
             self.cpu.set_sysreg(SYSREGS[name].encoding, value)
 
@@ -109,9 +116,29 @@ class ProcessorUnderTest(Memory):
                 self.physical.code_changed(at, len(region))
 
     def run(self, cases: bytes, pstate: int) -> bytes:
+        """The interpreter's results. Stopped: those of blocks that are translated differ."""
         self.begin(cases)
-        count = len(cases) // CASE_SIZE
-        cpu = self.cpu
+        state, written = self.cpu.save_state(), (self.state, self.data)
+        before = [region[:] for region in written]
+        start = self.cpu.instructions
+        found = self._run(self.cpu, len(cases) // CASE_SIZE, pstate)
+        after = [region[:] for region in written]
+        for kind, other in self.others.items():
+            other.restore_state(state)
+            for region, content in zip(written, before, strict=True):
+                region[:] = content
+            try:
+                same = self._run(other, len(cases) // CASE_SIZE, pstate) == found
+            except Stopped as error:
+                raise Stopped(f"on the tier {kind!r}, {error}") from error
+            if not same or [region[:] for region in written] != after:
+                raise Stopped(f"on the tier {kind!r}, the results are not the interpreter's")
+            if other.instructions != self.cpu.instructions:
+                counts = other.instructions - start, self.cpu.instructions - start
+                raise Stopped(f"on the tier {kind!r}, instructions: {counts}")
+        return found
+
+    def _run(self, cpu: Processor, count: int, pstate: int) -> bytes:
         cpu.pstate = EL1H
         cpu.set_x(0, pstate)
         cpu.pc = start_of(pstate)

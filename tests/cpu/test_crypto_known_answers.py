@@ -36,7 +36,7 @@ LENGTHS = (0, 3, 55, 56, 63, 64, 111, 112, 128, 300)
 
 
 @pytest.fixture(scope="module")
-def cpu() -> Instructions:
+def cpu(tier: str) -> Instructions:
     return Instructions()
 
 

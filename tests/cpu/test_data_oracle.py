@@ -54,12 +54,12 @@ ROWS = rows(is_data_processing)
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
+def oracle(tier: str) -> Oracle:
     return Oracle()
 
 
 @pytest.fixture(scope="module")
-def later_oracle() -> Oracle:
+def later_oracle(tier: str) -> Oracle:
     """SCTLR_EL1.EnIA and so on are clear: PACIA and its like do nothing."""
     oracle = Oracle(model=uc_arm64.UC_CPU_ARM64_MAX)
     give(oracle.tested.cpu, "FlagM", "QARMA5")

@@ -32,7 +32,7 @@ CONTEXT = 0x1234_5678
 
 
 @pytest.fixture(scope="module")
-def rig() -> Rig:
+def rig(tier: str) -> Rig:
     made = Rig()
     made.put(CODE, [NOP] * 16)
     return made

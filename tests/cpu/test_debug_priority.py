@@ -248,7 +248,7 @@ class Priorities(Rig):
 
 
 @pytest.fixture(scope="module")
-def rig() -> Priorities:
+def rig(tier: str) -> Priorities:
     return Priorities()
 
 

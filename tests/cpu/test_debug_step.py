@@ -149,7 +149,7 @@ def words(left: Left) -> str:
 
 
 @pytest.fixture(scope="module")
-def rig() -> Stepper:
+def rig(tier: str) -> Stepper:
     return Stepper()
 
 

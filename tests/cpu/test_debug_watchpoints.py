@@ -173,7 +173,7 @@ def permitted_levels(permitted: tuple[bool, list[Raised]]) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def rig() -> Watch:
+def rig(tier: str) -> Watch:
     return Watch()
 
 

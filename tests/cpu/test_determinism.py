@@ -135,9 +135,9 @@ class Guest:
         elif p.esr_el2 >> 26 != 0x16:
             p.skip_instruction()
 
-    def run(self, pieces: random.Random | None = None) -> None:
+    def run(self, pieces: random.Random | None = None, until: int = TOTAL) -> None:
         p = self.p
-        while p.instructions < TOTAL and len(self.events) < 3000:
+        while p.instructions < min(until, TOTAL) and len(self.events) < 3000:
             if p.instructions >= self.input_at:
                 self.input()
             end = self.input_at

@@ -166,7 +166,7 @@ INTEGERS = [
 
 
 @pytest.fixture(scope="module")
-def tested() -> ProcessorUnderTest:
+def tested(tier: str) -> ProcessorUnderTest:
     machine = ProcessorUnderTest()
     encoding = SYSREGS["ID_AA64PFR0_EL1"].encoding
     half_precision = 0x11 << 16

@@ -157,7 +157,7 @@ def expected(operation: Operation, operands: list[int], rmode: int) -> tuple[int
 
 
 @pytest.fixture(scope="module")
-def alone() -> Pair:
+def alone(tier: str) -> Pair:
     tested = ProcessorUnderTest()
     give_features(tested)
     return Pair(tested, None)

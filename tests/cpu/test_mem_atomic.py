@@ -46,7 +46,7 @@ def near(bits: int) -> st.SearchStrategy[int]:
 
 
 @pytest.fixture(scope="module")
-def guest() -> Guest:
+def guest(tier: str) -> Guest:
     return Guest(lse=True)
 
 

@@ -45,7 +45,7 @@ from tests.cpu.oracle import (
 
 
 @pytest.fixture(scope="module")
-def shared() -> Guest:
+def shared(tier: str) -> Guest:
     """For tests that leave it as it was."""
     return new_guest()
 

@@ -15,7 +15,7 @@ ROWS = integer_rows()
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
+def oracle(tier: str) -> Oracle:
     return Oracle()
 
 

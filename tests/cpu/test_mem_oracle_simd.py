@@ -12,7 +12,7 @@ ROWS = vector_rows()
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
+def oracle(tier: str) -> Oracle:
     return Oracle()
 
 

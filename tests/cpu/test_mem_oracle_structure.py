@@ -12,7 +12,7 @@ ROWS = structure_rows()
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
+def oracle(tier: str) -> Oracle:
     return Oracle()
 
 

@@ -34,12 +34,12 @@ ALIGNED = loads_and_stores(aligned=True)  # Unicorn does not check it
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
+def oracle(tier: str) -> Oracle:
     return Oracle()
 
 
 @pytest.fixture(scope="module")
-def later_oracle() -> Oracle:
+def later_oracle(tier: str) -> Oracle:
     """LSE, limited ordering regions, FEAT_LRCPC, FEAT_PAuth: Unicorn's MAX has them."""
     oracle = Oracle(model=uc_arm64.UC_CPU_ARM64_MAX, lse=True)
     mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding

@@ -45,7 +45,7 @@ BOTH = pytest.mark.parametrize("el", [EL1, EL0], ids=["el1", "el0"])
 
 
 @pytest.fixture(scope="module")
-def shared() -> Guest:
+def shared(tier: str) -> Guest:
     """For tests that leave it as it was."""
     return new_guest()
 

@@ -201,7 +201,7 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[Machine, Machine]:
+def pair(tier: str) -> tuple[Machine, Machine]:
     return Machine(), Machine()
 
 

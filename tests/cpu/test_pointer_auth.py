@@ -221,7 +221,7 @@ def setup(one: One, rng: random.Random) -> tuple[Regime, dict[str, tuple[int, in
 
 
 @pytest.fixture(scope="module")
-def one() -> One:
+def one(tier: str) -> One:
     it = One()
     give(it.p, "QARMA5", "PACGA_QARMA5")
     it.p.hcr_el2 = 1 << 31 | HCR_API | HCR_APK

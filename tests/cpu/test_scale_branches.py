@@ -118,7 +118,7 @@ def place(batch: Batch, targets: Targets) -> int:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
+def pair(tier: str) -> Pair:
     return Pair(ProcessorUnderTest(), Reference())
 
 

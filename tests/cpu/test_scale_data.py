@@ -25,7 +25,7 @@ TABLE = Rows(ROWS)
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
+def pair(tier: str) -> Pair:
     return Pair(ProcessorUnderTest(), Reference())
 
 

@@ -59,12 +59,12 @@ def make_later() -> ProcessorUnderTest:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
+def pair(tier: str) -> Pair:
     return Pair(ProcessorUnderTest(), Reference())
 
 
 @pytest.fixture(scope="module")
-def later() -> Pair:
+def later(tier: str) -> Pair:
     return Pair(make_later(), Reference(uc_arm64.UC_CPU_ARM64_MAX))
 
 

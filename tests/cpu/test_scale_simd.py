@@ -29,7 +29,7 @@ LENGTH = 3
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
+def pair(tier: str) -> Pair:
     return make_pair()
 
 

@@ -30,7 +30,7 @@ EC_SVC, EC_HVC, EC_BRK = 0x15, 0x16, 0x3C
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
+def pair(tier: str) -> Pair:
     return Pair(ProcessorUnderTest(), Reference())
 
 

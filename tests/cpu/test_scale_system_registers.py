@@ -104,7 +104,7 @@ class Accesses:
 
 
 @pytest.fixture(scope="module")
-def names() -> dict[tuple[int, int], str]:
+def names(tier: str) -> dict[tuple[int, int], str]:
     """LLVM's, by direction and encoding; empty for those without one."""
     llvm = scan.Llvm()
     return {

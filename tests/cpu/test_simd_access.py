@@ -32,12 +32,12 @@ def new(features: dict[int, int]) -> ProcessorUnderTest:
 
 
 @pytest.fixture(scope="module")
-def full() -> ProcessorUnderTest:
+def full(tier: str) -> ProcessorUnderTest:
     return new(SIMD)
 
 
 @pytest.fixture(scope="module")
-def bare() -> ProcessorUnderTest:
+def bare(tier: str) -> ProcessorUnderTest:
     return new(dict.fromkeys(SIMD, 0))
 
 

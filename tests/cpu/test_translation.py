@@ -41,7 +41,7 @@ BATCH = 100
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world(tier: str) -> World:
     return World()
 
 

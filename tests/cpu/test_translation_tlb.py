@@ -490,7 +490,7 @@ FETCHED = list(range(16))  # the registers that the words of the data pages writ
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world(tier: str) -> World:
     return World()
 
 

@@ -19,7 +19,7 @@ from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.translation cimport (
-    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_new, tier_watch,
+    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_lost, tier_new, tier_watch,
 )
 from guestdbg.cpu.tlb cimport flush_jumps, note_jump, write_lines_slowly, write_slowly
 
@@ -202,6 +202,7 @@ cdef struct Cache:
     uint64_t decoded
     uint64_t dropped
     uint64_t flushed
+    void* lost_tier                # see leave_machine_code()
 
 
 cdef void* cache_new() noexcept nogil:
@@ -221,6 +222,7 @@ cdef void cache_free(void* p) noexcept nogil:
     if k != NULL:
         coverage_free(k.head.coverage)
         tier_free(k.head.tier)
+        tier_free(k.lost_tier)
         free(k.arena)
         free(k)
 
@@ -285,6 +287,7 @@ cdef void drop_physical_page(Cpu* c, uint64_t pa) noexcept nogil:
             drop(k, b)
         else:
             p = &b.page_next
+    leave_machine_code(c)
 
 
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:
@@ -301,7 +304,29 @@ cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:
                 drop(k, b)
             else:
                 p = &b.page_next
+    leave_machine_code(c)
     flush_jumps(c)
+
+
+cdef void leave_machine_code(Cpu* c) noexcept nogil:
+    """If the host does not permit machine code any more: no instruction may lead into it. (Instructions of blocks
+    that are not in the tables do not: drop() has changed them, and after drop_all_code() a block is left.)"""
+    cdef Cache* k = <Cache*>c.cache
+    cdef int n
+    cdef uint32_t j
+    cdef Block* b
+    if k.head.tier == NULL or not tier_lost(k.head.tier):
+        return
+    for n in range(PAGES_SIZE):
+        b = k.pages[n]
+        while b != NULL:
+            b.place = 0
+            for j in range(b.length):
+                insns_of(b)[j].f = stale
+            b = b.page_next
+    k.lost_tier = k.head.tier
+    k.head.tier = NULL
+    drop_all_code(c)
 
 
 cdef void drop_all_code(Cpu* c) noexcept nogil:
@@ -323,6 +348,7 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
             b = b.page_next
     if k.head.tier != NULL:
         tier_dropping(k.head.tier, False)
+        leave_machine_code(c)
     memset(k.hash, 0, sizeof(k.hash))
     memset(k.pages, 0, sizeof(k.pages))
     k.blocks = 0

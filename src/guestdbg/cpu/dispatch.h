@@ -79,6 +79,10 @@ static inline unsigned long long guestdbg_unspecified(void)
 #ifndef GUESTDBG_ARENA
 #define GUESTDBG_ARENA (64 << 20)
 #endif
+/* Bytes of machine code; the same holds (translation.pyx). */
+#ifndef GUESTDBG_CODE_SIZE
+#define GUESTDBG_CODE_SIZE (48 << 20)
+#endif
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

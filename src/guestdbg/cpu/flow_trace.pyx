@@ -80,6 +80,7 @@ cdef uint64_t* new_record(Cpu* c, Flow* w, uint64_t count) noexcept nogil:
             w.lost += 1
             return NULL
     r = w.records + w.count * w.words
+    memset(r, 0, w.words * sizeof(uint64_t))   # what is not a call has no arguments
     w.count += 1
     r[0] = time
     r[1] = nanoseconds_of(c, w, count)

@@ -5,6 +5,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
+
+from guestdbg.cpu import tier
 from guestdbg.cpu.address_space cimport MAX_TABLES, space_of, TableFilter, TableFilters
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.coverage cimport (
@@ -14,7 +16,7 @@ from guestdbg.cpu.coverage cimport (
 from guestdbg.cpu.instruction_trace cimport CpuLog, InstructionBuffer, log_emulated, log_of, log_owner, log_window
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
 from guestdbg.cpu.mmu cimport translate
-from guestdbg.cpu.translation cimport tier_machine_code, tier_statistics
+from guestdbg.cpu.translation cimport tier_machine_code, tier_statistics, tier_was_refused
 from guestdbg.cpu.debug cimport dbg_changed, dbg_tables_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
 from guestdbg.cpu.gic.frame cimport GICV_SIZE
@@ -551,6 +553,8 @@ cdef class Processor:
         """
         cdef Cpu* c = self.c
         cdef uint64_t host
+        if tier_was_refused():
+            tier.report()
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
         if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK and c.exit != EXIT_TRACE:

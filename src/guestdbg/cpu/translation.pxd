@@ -4,6 +4,9 @@ from libc.stdint cimport uint64_t
 
 from guestdbg.cpu.core cimport Block
 
+cdef bint tier_was_refused() noexcept nogil
+"""Whether, since the last call, a processor got no memory for machine code, or lost it: why_not()."""
+
 cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil
 """Room for machine code near the arena of decoded blocks. NULL: blocks are interpreted."""
 
@@ -23,6 +26,10 @@ cdef void tier_emptied(void* tier) noexcept nogil
 
 cdef bint tier_full(void* tier) noexcept nogil
 """There may be no room for another block's machine code: the arena should be emptied."""
+
+cdef bint tier_lost(const void* tier) noexcept nogil
+"""The host does not permit machine code any more. After tier_dropped(), all blocks have to be dropped, with each
+of their instructions; after that, the interpreter executes everything."""
 
 cdef void tier_statistics(void* tier, uint64_t* out) noexcept nogil
 """Blocks, instructions in them, those without a stencil, dropped blocks, how often emptied, bytes."""

@@ -23,7 +23,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
-from guestdbg.cpu.core cimport Block, block_of, Cpu, Insn, Op
+from guestdbg.cpu.core cimport Block, block_of, Cpu, DISPATCH, drop_all_code, Insn, Op
 from guestdbg.cpu.coverage cimport CacheHead, Hook, VARIANT_COVERED
 from guestdbg.cpu.link_stencils cimport bridge, link_by_memory, link_direct, link_far, link_known
 from guestdbg.cpu.operands cimport aux, link_target
@@ -83,6 +83,12 @@ cdef extern from *:
         uintptr_t end = ((uintptr_t)p + size + 4095) & ~(uintptr_t)4095;
         return mprotect((void *)start, end - start, PROT_READ | (executable ? PROT_EXEC : PROT_WRITE));
     }
+    static const char *guestdbg_refusal(void)
+    {
+        static char text[160];
+        snprintf(text, sizeof text, "the host forbids executable memory now (mprotect: %s)", strerror(errno));
+        return text;
+    }
     static void guestdbg_unmap(uint8_t *p, size_t size) { munmap(p, size); }
     static const struct guestdbg_stencils *guestdbg_stencils_of(const char *path)
     {
@@ -93,6 +99,7 @@ cdef extern from *:
     static uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
     { *why = "there are no stencils for this system"; return NULL; }
     static int guestdbg_protect(uint8_t *p, size_t size, int executable) { return -1; }
+    static const char *guestdbg_refusal(void) { return "there are no stencils for this system"; }
     static void guestdbg_unmap(uint8_t *p, size_t size) { }
     static const void *guestdbg_stencils_of(const char *path) { return NULL; }
     #endif
@@ -127,6 +134,7 @@ cdef extern from *:
         const char* const* names
     uint8_t* guestdbg_code_memory(const uint8_t* near, size_t near_size, size_t size, const char** why) nogil
     int guestdbg_protect(uint8_t* p, size_t size, bint executable) nogil
+    const char* guestdbg_refusal() nogil
     void guestdbg_unmap(uint8_t* p, size_t size) nogil
     const guestdbg_stencils* guestdbg_stencils_of(const char* path)
 
@@ -162,8 +170,10 @@ cdef enum Hole:                # stencils/holes.py
     HOLE_AUX_HIGH
     HOLES = 32                 # from here on: functions of other modules
 
+cdef extern from "dispatch.h" nogil:
+    const uint64_t GUESTDBG_CODE_SIZE
+
 cdef enum:
-    CODE_SIZE = 48 << 20
     LARGEST = 1 << 18          # of a block's machine code: 64 instructions and links of 2 KiB at most
     PLACES = 8192              # of stencils, by hash: a power of two, more than twice as many as there are
     VENEER = 16                # bytes of a jump to a function that may be anywhere
@@ -191,12 +201,15 @@ cdef uint32_t nknown = 0
 cdef uint8_t* head = NULL      # what each tier's memory begins with: veneers and constants
 cdef uint32_t head_size = 0
 cdef const char* refused = NULL    # why the host gave no memory
+cdef bint unreported = False
 
 # What is to be done (configure).
 cdef bint enabled = False
 cdef uint32_t threshold = 0
 cdef bint at_random = False    # thresholds between 1 and `threshold`, for tests
 cdef uint64_t randomness = 1
+cdef bint in_turn = False
+cdef uint64_t turn = 0
 
 
 cdef const Known* known_of(const void* op) noexcept nogil:
@@ -274,12 +287,17 @@ def load(imported):
     return nknown
 
 
-def configure(bint on, uint32_t entries, bint random=False):
-    """Of processors made from now on: whether blocks are translated, after how many entries (at least 1)."""
-    global enabled, threshold, at_random
+def configure(bint on, uint32_t entries, seed=None, bint mixed=False):
+    """Of processors made from now on: whether blocks are translated, after how many entries (at least 1); with a
+    seed, at random after at most so many. mixed, for tests: the processors are in turn interpreted, translated
+    after one entry, and so."""
+    global enabled, threshold, at_random, randomness, in_turn, turn
     enabled = on and nknown > 0
     threshold = entries if entries else 1
-    at_random = random
+    at_random = seed is not None
+    randomness = seed if at_random else 1
+    in_turn = mixed
+    turn = randomness >> 8
 
 
 def stencils():
@@ -313,6 +331,7 @@ def why_not():
 
 def probe():
     """Whether the host has executable memory; if not, see why_not()."""
+    global unreported
     cdef uint8_t* near = <uint8_t*>malloc(1 << 16)
     cdef void* tier
     if near == NULL:
@@ -321,7 +340,15 @@ def probe():
     free(near)
     found = tier != NULL
     tier_free(tier)
+    unreported = False        # the caller reports it
     return found
+
+
+cdef bint tier_was_refused() noexcept nogil:
+    global unreported
+    cdef bint was = unreported
+    unreported = False
+    return was
 
 
 # ---- the memory -------------------------------------------------------------------------------
@@ -329,6 +356,9 @@ def probe():
 cdef struct Tier:
     uint8_t* code
     uint64_t used
+    uint32_t threshold
+    bint at_random
+    uint64_t randomness
     uint64_t blocks            # translated since the start
     uint64_t instructions      # in them
     uint64_t bridges           # of these, those without a stencil
@@ -336,24 +366,42 @@ cdef struct Tier:
     uint64_t emptied
     bint full
     bint writable              # while tier_dropped() is called for all blocks
+    bint lost                  # the host did not change the protection: no machine code is executed any more
+
+
+cdef inline uint64_t another_random(uint64_t* x) noexcept nogil:
+    x[0] = x[0] * <uint64_t>6364136223846793005 + <uint64_t>1442695040888963407
+    return x[0] >> 33
 
 
 cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
-    global refused
+    global refused, unreported, turn
     cdef Tier* t
     if not enabled:
         return NULL
+    if in_turn:
+        turn += 1
+        if turn % 3 == 0:
+            return NULL
     t = <Tier*>calloc(1, sizeof(Tier))
     if t == NULL:
         return NULL
-    t.code = guestdbg_code_memory(<const uint8_t*>arena, arena_size, CODE_SIZE, &refused)
+    t.threshold = threshold
+    t.at_random = at_random
+    t.randomness = another_random(&randomness)
+    if in_turn and turn % 3 == 1:
+        t.threshold = 1
+    t.code = guestdbg_code_memory(<const uint8_t*>arena, arena_size, GUESTDBG_CODE_SIZE, &refused)
     if t.code == NULL:
         free(t)
+        unreported = True
         return NULL
     memcpy(t.code, head, head_size)
     t.used = head_size
     if guestdbg_protect(t.code, head_size, True):
+        refused = guestdbg_refusal()
         tier_free(t)
+        unreported = True
         return NULL
     return t
 
@@ -361,12 +409,15 @@ cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
 cdef void tier_free(void* tier) noexcept nogil:
     cdef Tier* t = <Tier*>tier
     if t != NULL:
-        guestdbg_unmap(t.code, CODE_SIZE)
+        guestdbg_unmap(t.code, GUESTDBG_CODE_SIZE)
         free(t)
 
 
 cdef void tier_emptied(void* tier) noexcept nogil:
     cdef Tier* t = <Tier*>tier
+    if GUESTDBG_CODE_SIZE < 1 << 20 and not guestdbg_protect(t.code + head_size, t.used - head_size, False):
+        # A build for fuzzing: executing what was emptied must be noticed (INT3).
+        memset(t.code + head_size, 0xCC, t.used - head_size)
     t.used = head_size
     t.full = False
     t.emptied += 1
@@ -374,6 +425,20 @@ cdef void tier_emptied(void* tier) noexcept nogil:
 
 cdef bint tier_full(void* tier) noexcept nogil:
     return (<Tier*>tier).full
+
+
+cdef bint tier_lost(const void* tier) noexcept nogil:
+    return (<const Tier*>tier).lost
+
+
+cdef void lose(Tier* t) noexcept nogil:
+    """Memory cannot be made writable, or executable again. What else is in its pages may not be executed either,
+    and other machine code leads there. The caller sees to it that all blocks are dropped."""
+    global refused, unreported
+    if not t.lost:
+        t.lost = True
+        refused = guestdbg_refusal()
+        unreported = True
 
 
 cdef void tier_statistics(void* tier, uint64_t* out) noexcept nogil:
@@ -408,18 +473,22 @@ cdef void tier_dropped(void* tier, Block* b) noexcept nogil:
     p = machine_code(t, b)
     b.place = 0
     t.dropped += 1
+    if t.lost:
+        return
     if not t.writable and guestdbg_protect(p, 2, False):
-        return                 # cannot happen: it was writable before
+        lose(t)
+        return
     p[0] = 0xEB                # jmp to the bridge
     p[1] = <uint8_t>(256 - ENTRY - 2)
-    if not t.writable:
-        guestdbg_protect(p, 2, True)
+    if not t.writable and guestdbg_protect(p, 2, True):
+        lose(t)
 
 
 cdef void tier_dropping(void* tier, bint all_of_them) noexcept nogil:
     cdef Tier* t = <Tier*>tier
-    t.writable = all_of_them
-    guestdbg_protect(t.code + head_size, t.used - head_size, not all_of_them)
+    if not t.lost and guestdbg_protect(t.code + head_size, t.used - head_size, not all_of_them):
+        lose(t)
+    t.writable = all_of_them and not t.lost
 
 
 # ---- counting ---------------------------------------------------------------------------------
@@ -433,16 +502,17 @@ cdef void count_entry(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     else:
         GO_ON(c, i, b.first, last)
         return
-    GO_ON(c, i, i.f, last)
+    DISPATCH(c, i, last)
 
 
 cdef void tier_watch(void* tier, Block* b) noexcept nogil:
-    global randomness
+    cdef Tier* t = <Tier*>tier
+    if t.lost:
+        return
     b.first = (<Insn*>(b + 1)).f
-    b.entries = threshold
-    if at_random:
-        randomness = randomness * <uint64_t>6364136223846793005 + <uint64_t>1442695040888963407
-        b.entries = 1 + <uint32_t>(randomness >> 33) % threshold
+    b.entries = t.threshold
+    if t.at_random:
+        b.entries = 1 + <uint32_t>another_random(&t.randomness) % t.threshold
     (<Insn*>(b + 1)).f = count_entry
 
 
@@ -611,9 +681,9 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     cdef uint8_t* code
     cdef bint taken, not_taken
     insns.f = b.first
-    if t == NULL:
+    if t == NULL or t.lost:
         return
-    if t.used + LARGEST > CODE_SIZE:
+    if t.used + LARGEST > GUESTDBG_CODE_SIZE:
         t.full = True
         return
     code = t.code + ((t.used + 15) & ~<uint64_t>15) + ENTRY
@@ -680,13 +750,16 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     if bridging.stencil.hot > ENTRY or bridging.stencil.cold:
         return                 # cannot happen: test_stencils.py looks at it
     if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, False):
+        lose(t)
+        drop_all_code(c)
         return
     memset(t.code + t.used, 0x90, <uint64_t>(code - t.code) - t.used)      # NOPs, for who disassembles it
     put(t, code - ENTRY, &pieces[0])
     for n in range(1, count):
         put(t, code, &pieces[n])
     if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, True):
-        t.full = True          # it cannot be executed
+        lose(t)
+        drop_all_code(c)
         return
     b.place = <uint32_t>((code - t.code) // 16)
     t.used = <uint64_t>(code + size - t.code)
