@@ -19,7 +19,7 @@ from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.translation cimport (
-    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_lost, tier_new, tier_watch,
+    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_lost, tier_new, tier_rewritten, tier_watch,
 )
 from guestdbg.cpu.tlb cimport flush_jumps, note_jump, write_lines_slowly, write_slowly
 
@@ -279,15 +279,19 @@ cdef void drop_physical_page(Cpu* c, uint64_t pa) noexcept nogil:
     cdef Cache* k = <Cache*>c.cache
     cdef Block** p = &k.pages[(pa >> 12) & (PAGES_SIZE - 1)]
     cdef Block* b
+    cdef bint machine_code = False
     # Jump tables and links may still lead to these blocks: see stale().
     while p[0] != NULL:
         b = p[0]
         if b.pa >> 12 == pa >> 12:
             p[0] = b.page_next
+            machine_code |= b.place != 0
             drop(k, b)
         else:
             p = &b.page_next
-    leave_machine_code(c)
+    if machine_code:
+        tier_rewritten(k.head.tier, pa)
+        leave_machine_code(c)
 
 
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:

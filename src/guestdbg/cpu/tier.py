@@ -21,7 +21,7 @@ from guestdbg.cpu import translation
 
 TIERS = ("interpreter", "stencils", "auto")
 #: What `auto` and an unset variable mean.
-DEFAULT = "interpreter"
+DEFAULT = "stencils"
 #: A translation takes the time of about so many executions of the block.
 ENTRIES = 32
 #: The most entries, where these are random.

@@ -18,6 +18,9 @@ cdef void tier_watch(void* tier, Block* b) noexcept nogil
 cdef void tier_dropped(void* tier, Block* b) noexcept nogil
 """The block is stale: jumps to its machine code go to the function of its first instruction."""
 
+cdef void tier_rewritten(void* tier, uint64_t pa) noexcept nogil
+"""Blocks of this page that had machine code were dropped: next time they have to be entered more often."""
+
 cdef void tier_dropping(void* tier, bint all_of_them) noexcept nogil
 """Before and after tier_dropped() is called for all blocks: it is faster then."""
 

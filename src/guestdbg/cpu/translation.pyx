@@ -176,6 +176,9 @@ cdef extern from "dispatch.h" nogil:
 cdef enum:
     LARGEST = 1 << 18          # of a block's machine code: 64 instructions and links of 2 KiB at most
     PLACES = 8192              # of stencils, by hash: a power of two, more than twice as many as there are
+    PAGES = 4096               # counters of guest pages: a power of two
+    FREE = 4096                # blocks whose translations may be lost at any time,
+    WORTH = 8192               # and one more for so many instructions: about what a translation and its end cost
     VENEER = 16                # bytes of a jump to a function that may be anywhere
     ENTRY = 16                 # bytes before a block's machine code: its bridge
     MOST_MODULES = 128
@@ -357,6 +360,8 @@ cdef struct Tier:
     uint8_t* code
     uint64_t used
     uint32_t threshold
+    bint limited               # see wasted(): not in tests, in which all blocks become machine code
+    uint8_t rewritten[4096]    # by guest page: how often machine code was dropped there
     bint at_random
     uint64_t randomness
     uint64_t blocks            # translated since the start
@@ -387,6 +392,7 @@ cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
     if t == NULL:
         return NULL
     t.threshold = threshold
+    t.limited = threshold > 1 and not at_random
     t.at_random = at_random
     t.randomness = another_random(&randomness)
     if in_turn and turn % 3 == 1:
@@ -418,6 +424,7 @@ cdef void tier_emptied(void* tier) noexcept nogil:
     if GUESTDBG_CODE_SIZE < 1 << 20 and not guestdbg_protect(t.code + head_size, t.used - head_size, False):
         # A build for fuzzing: executing what was emptied must be noticed (INT3).
         memset(t.code + head_size, 0xCC, t.used - head_size)
+    memset(t.rewritten, 0, sizeof(t.rewritten))
     t.used = head_size
     t.full = False
     t.emptied += 1
@@ -484,6 +491,12 @@ cdef void tier_dropped(void* tier, Block* b) noexcept nogil:
         lose(t)
 
 
+cdef void tier_rewritten(void* tier, uint64_t pa) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    if t.rewritten[(pa >> 12) & (PAGES - 1)] < 24:
+        t.rewritten[(pa >> 12) & (PAGES - 1)] += 1
+
+
 cdef void tier_dropping(void* tier, bint all_of_them) noexcept nogil:
     cdef Tier* t = <Tier*>tier
     if not t.lost and guestdbg_protect(t.code + head_size, t.used - head_size, not all_of_them):
@@ -493,15 +506,24 @@ cdef void tier_dropping(void* tier, bint all_of_them) noexcept nogil:
 
 # ---- counting ---------------------------------------------------------------------------------
 
+cdef bint wasted(const Cpu* c, const Tier* t) noexcept nogil:
+    """Whether more translations were lost than the guest's instructions are worth. A guest that always writes over
+    its code, or has more code than there is room for, is not executed much slower than by the interpreter."""
+    return t != NULL and t.limited and t.dropped > FREE + (c.end_count - <uint64_t>c.budget) // WORTH
+
+
 cdef void count_entry(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Instead of the function of a block's first instruction."""
     cdef Block* b = block_of(i)
     b.entries -= 1
-    if not b.entries:
-        translate(c, b)
-    else:
+    if b.entries:
         GO_ON(c, i, b.first, last)
         return
+    if wasted(c, <Tier*>(<CacheHead*>c.cache).tier):
+        b.entries = 1024
+        GO_ON(c, i, b.first, last)
+        return
+    translate(c, b)
     DISPATCH(c, i, last)
 
 
@@ -511,6 +533,9 @@ cdef void tier_watch(void* tier, Block* b) noexcept nogil:
         return
     b.first = (<Insn*>(b + 1)).f
     b.entries = t.threshold
+    if t.limited:
+        # Code that is often written again has to be executed more often.
+        b.entries <<= t.rewritten[(b.pa >> 12) & (PAGES - 1)] >> 1
     if t.at_random:
         b.entries = 1 + <uint32_t>another_random(&t.randomness) % t.threshold
     (<Insn*>(b + 1)).f = count_entry
