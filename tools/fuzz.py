@@ -10,9 +10,10 @@ of packets, compared with the tests' model; these two count packets as instructi
 are damaged, or made to be expensive; counts changes as instructions), ``btf`` (a kernel's damaged
 description of its types; likewise), ``devices`` (registers and queues of a board's devices; counts
 accesses as instructions), ``tiers`` (cases of ``cpu`` and ``soft`` with the interpreter and with
-stencils, compared). The others use a tier that their seed chooses. They run in separate processes; the processor is built with the address
-and undefined-behaviour sanitizers into build/sanitizer. A failing case is shrunk and saved under
-build/fuzz, with the command that runs it again.
+stencils, compared). The others use the tier that their seed chooses, or GUESTDBG_TIER. They
+run in separate processes; the processor is built with the address and undefined-behaviour
+sanitizers into build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the
+command that runs it again.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes

@@ -157,7 +157,6 @@ class CpuOnTiers(_Observed, CpuCase):
         self.note("flow", _digest(b"".join(self.flow)))
         self.note("log", _digest(b"".join(self.log)))
 
-
     def close(self) -> None:
         for cpu in self.cpus:
             statistics = cpu.tier_statistics()
@@ -211,9 +210,7 @@ def _play(
     return case, case.run(actions, leave_out, tell)
 
 
-def run(
-    seed: int, actions: int, leave_out: Collection[int], tell: Tell, did: Counter[str]
-) -> int:
+def run(seed: int, actions: int, leave_out: Collection[int], tell: Tell, did: Counter[str]) -> int:
     """Play a case twice; the instructions of both. Raises Failure at the first difference."""
     kind = KINDS[seed % len(KINDS)]
     before = tier.chosen()
@@ -236,6 +233,8 @@ def run(
                 f"{second[0]} {second[1]}\nwith stencils"
             )
     if len(one.seen) != len(other.seen) or total != more:
-        raise Failure(f"{len(one.seen)} observations, {total} instructions; {len(other.seen)} and "
-                      f"{more} with stencils")
+        raise Failure(
+            f"{len(one.seen)} observations, {total} instructions; {len(other.seen)} and "
+            f"{more} with stencils"
+        )
     return total + more

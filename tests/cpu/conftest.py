@@ -1,4 +1,4 @@
-"""Every test of the processor runs on both tiers: blocks are never translated, always, or at random.
+"""Every test of the processor runs on both tiers: blocks are never translated, always, at random.
 
 A test is run three times, for the three values of the fixture `tier`, unless its module is listed
 here:
@@ -9,7 +9,8 @@ here:
 - ONCE: no block is translated in them.
 
 A threshold at random follows from the name of the module and GUESTDBG_TIER_SEED, which the text of
-a failure has. With GUESTDBG_TIER set, all tests run once, with that tier. Where there are no stencils (`guestdbg caps` says why), tests run once.
+a failure has. With GUESTDBG_TIER set, all tests run once, with that tier. Where there are no
+stencils (`guestdbg caps` says why), tests run once.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ ONCE = {
     "test_mem_oracle_structure",
     "test_mem_oracle_sync",
 }
-
 
 
 def there_are_stencils() -> bool:

@@ -179,10 +179,10 @@ class Armed(Guest):
         wvr[1] &= ~0x3FF
         self.p.load_debug([0x1E7] * 4 + [0, 0], bvr, wcr, wvr)
 
-    def run(self, pieces: random.Random | None = None) -> None:
+    def run(self, pieces: random.Random | None = None, until: int = TOTAL) -> None:
         assert pieces is not None
         p = self.p
-        while p.instructions < TOTAL and len(self.events) < 3000:
+        while p.instructions < min(until, TOTAL) and len(self.events) < 3000:
             self.arm(pieces)
             if p.instructions >= self.input_at:
                 self.input()

@@ -145,7 +145,10 @@ def test_a_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
             self.cpus[0].set_x(9, self.cpus[0].get_x(9) ^ 1)
         observe(self)
 
-    monkeypatch.setattr(fuzz_tiers.CpuOnTiers, "observe", wrong)
-    with pytest.raises(fuzz_case.Failure, match=r"is X of 0 .*\nwith the interpreter"):
+    def play() -> None:
         for seed in range(0, 30, 3):
             fuzz_tiers.run(seed, 24, (), lambda _: None, Counter())
+
+    monkeypatch.setattr(fuzz_tiers.CpuOnTiers, "observe", wrong)
+    with pytest.raises(fuzz_case.Failure, match=r"is X of 0 .*\nwith the interpreter"):
+        play()

@@ -28,7 +28,6 @@ ENTRIES = 32
 _RANDOM_ENTRIES = 64
 
 
-
 class Choice(NamedTuple):
     """The arguments of use()."""
 
