@@ -1,6 +1,7 @@
 """A recorded run goes through a file: another process repeats it, bit by bit."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -37,22 +38,31 @@ SMP = EXAMPLES / "smp.elf"
 Seen = list[tuple[Any, str]]
 
 
-def replayed(path: Path, seen: Seen) -> dict[str, Any]:
+#: A run that was recorded with stencils, where there are some, is repeated without and with others.
+INTERPRETER = {"GUESTDBG_TIER": "interpreter"}
+ALL_STENCILS = {"GUESTDBG_TIER": "auto", "GUESTDBG_TIER_ENTRIES": "1"}
+
+
+def replayed(path: Path, seen: Seen, tier: dict[str, str]) -> dict[str, Any]:
     """What another process finds at these times, and at the end."""
     times = json.dumps([[*time.position, time.pc] for time, _ in seen])
     command = [sys.executable, "-m", "tests.history.replayed", str(path), times]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    result = subprocess.run(
+        command, env=os.environ | tier, capture_output=True, text=True, check=True, timeout=200
+    )
     found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
-def check(path: Path, guest: Guest, seen: Seen) -> dict[str, Any]:
+def check(
+    path: Path, guest: Guest, seen: Seen, tier: dict[str, str] = INTERPRETER
+) -> dict[str, Any]:
     """Save the run of ``guest``; another process finds the same. Returns what it says."""
     here = digest(guest)
     guest.history.save(path)
     assert digest(guest) == here, "saving does not move the guest"
     guest.history.goto_end()
-    found = replayed(path, seen)
+    found = replayed(path, seen, tier)
     assert found["digests"] == [each for _, each in seen]
     assert found["digest"] == digest(guest)
     assert found["moved"] == "", "what is passed over is not printed"
@@ -84,7 +94,8 @@ def test_another_process_repeats_it(path: Path, vcpus: int, tmp_path: Path) -> N
         if vcpus == 1:  # the others have come to the end
             assert found["stop"][:2] == ["history", "the end of the recorded run"]
         guest.run()
-        assert check(tmp_path / "run", guest, seen)["stop"][0] == "exit"
+        found = check(tmp_path / "run", guest, seen, ALL_STENCILS)
+        assert found["stop"][0] == "exit"
 
 
 def test_typed_input(tmp_path: Path) -> None:
