@@ -189,6 +189,45 @@ def test_code_that_changes_itself(step: int) -> None:
     assert dropped > 0
 
 
+def test_code_that_is_always_written_again_is_not_translated_for_a_while() -> None:
+    with processors("stencils", tier.ENTRIES):
+        p, ram = looping(0x4000_0000)
+    for n in range(500):
+        p.pc = 0x4000_0000
+        assert p.run(p.instructions + 6 * 40) == EXIT_LIMIT
+        ram[0:4] = (0x9100_0400 | (n & 7) << 10).to_bytes(4, "little")
+        p.memory.code_changed(0x4000_0000, 4)
+    assert 1 <= p.tier_statistics()["translated"] <= 4
+    p.pc = 0x4000_0000
+    p.run(p.instructions + 6 * (tier.ENTRIES << 12) + 100)
+    assert p.tier_statistics()["translated"] <= 5
+    before = p.tier_statistics()["dropped"]
+    p.run(p.instructions + 600)
+    assert p.tier_statistics()["dropped"] == before
+
+
+def test_lost_translations_are_bounded_by_the_instructions() -> None:
+    """Whatever pages they are in."""
+    pages = 3000
+    memory = PhysicalMemory()
+    ram = bytearray(pages << 12)
+    memory.map(0, 0x4000_0000, ram)
+    with processors("stencils", tier.ENTRIES):
+        p = Processor(memory)
+    p.pstate = 0x3C5
+    for n in range(2 * pages):
+        at = n % pages << 12
+        for k in range(4):  # four loops: add x0, x0, #1; b .-4
+            place = at + 0x40 * k
+            ram[place : place + 8] = (0x17FF_FFFF << 32 | 0x9100_0400).to_bytes(8, "little")
+            p.pc = 0x4000_0000 + place
+            p.run(p.instructions + 2 * 40)
+        memory.code_changed(0x4000_0000 + at, 4096)
+    statistics = p.tier_statistics()
+    assert 4096 < statistics["dropped"] <= 4096 + p.instructions // 8192 + 8
+    assert statistics["translated"] <= statistics["dropped"] + 8
+
+
 def test_a_process_that_forks() -> None:
     """Both have machine code of their own, which they extend differently."""
     with processors("stencils", 2):
