@@ -39,6 +39,7 @@ COUNTS: dict[str, int] = {
     "translation": 3_000,
     "pieces": 1_000,
     "devices": 10_000,
+    "tiers": 10_000,
 }
 PARTS = tuple(part for part in COUNTS if part in fuzz.KINDS)
 TESTS = "tests"  # the part that runs the tests with the mark `soak`
