@@ -91,12 +91,6 @@ cdef class DirtyPages:
 
     No processor of the memory may run during any of its calls.
     """
-    cdef readonly PhysicalMemory memory
-    cdef readonly int slot
-    cdef readonly bint guest_only
-    cdef uint64_t since
-    cdef uint64_t serial       # of the slot's mapping; 0: closed
-
     def __cinit__(self, PhysicalMemory memory not None, int slot, bint guest_only=False):
         cdef Region* r = memory.region(slot)
         cdef uint64_t pages
@@ -120,7 +114,6 @@ cdef class DirtyPages:
         self.begin()
 
     cdef void begin(self) noexcept:
-        """What follows belongs to an epoch in which nothing is noted yet."""
         cdef Phys* p = &self.memory.p
         if p.noted == p.epoch:
             p.epoch += 1
@@ -128,7 +121,6 @@ cdef class DirtyPages:
         self.since = p.epoch
 
     cdef Region* region(self) noexcept:
-        """NULL: it is closed, or its slot was removed."""
         cdef Region* r = self.memory.region(self.slot)
         if r == NULL or not self.serial or self.memory.serials[r - self.memory.p.regions] != self.serial:
             return NULL

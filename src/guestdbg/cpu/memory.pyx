@@ -167,6 +167,11 @@ cdef class PhysicalMemory:
             self.tables.pages[k] = NULL
 
     @property
+    def shares_memory(self):
+        """Do two slots have the same host memory?"""
+        return self.p.shared
+
+    @property
     def has_readers(self):
         """Does anybody read dirty pages?"""
         return self.p.readers != 0

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from guestdbg.cpu.dirty_pages import DirtyPages
+
 PAGE_COST: int  # bytes that a page takes in memory, with what malloc() adds
 PAGE_ENTRY: int  # and its entry in the list of each snapshot that has it
 
@@ -40,6 +42,10 @@ class Pages:
     def differing(
         self, buffer: Any, touched: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]: ...
+    def put_back_written(self, reader: DirtyPages, drop: bool) -> None:
+        """Restore what was written since the reader began, and begin it anew: the slot's contents
+        were these pages then, and it shares no memory with another slot.
+        Raises ValueError if the reader is closed, or of a slot of another size."""
     def put_back(self, buffer: Any, runs: Sequence[tuple[int, int]], drop: bool) -> None:
         """Restore these pages; drop: the buffer is private anonymous memory."""
 

@@ -9,6 +9,9 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
+from guestdbg.cpu.core cimport CHUNK, code_written, Phys, Region
+from guestdbg.cpu.dirty_pages cimport DirtyPages
+from guestdbg.cpu.page_tables cimport memory_written
 
 cdef extern from *:
     """
@@ -29,6 +32,8 @@ cdef extern from *:
 
 cdef enum:
     PAGE = 4096
+    LINE = 64              # what a bit of Region.code is for
+    DROPPED = 64           # so many zero pages in succession are given back to the host
 
 cdef uint8_t[4096] zeros
 memset(zeros, 0, PAGE)
@@ -56,7 +61,7 @@ cdef class Pages:
     pages are zero. before: Pages of the same buffer, with which unchanged pages are shared; or None.
     only: all other pages are as in `before` instead.
     """
-    cdef Kept* kept
+    cdef Kept* kept                    # in the order of their numbers
     cdef uint64_t count
     cdef uint64_t room
     cdef readonly uint64_t length      # of the buffer, in pages
@@ -303,7 +308,7 @@ cdef class Pages:
             if self.whole_pages(view.len) != self.length:
                 raise ValueError(f"{view.len} bytes: there were {self.length * PAGE}")
             # Only whole host pages can be given back.
-            drop = drop and <uint64_t>start % PAGE == 0 and sysconf_page() == PAGE
+            drop = drop and <uint64_t>start % PAGE == 0 and host_page_size == PAGE
             for first, pages in checked(runs, self.length):
                 n = first
                 end = first + pages
@@ -321,14 +326,94 @@ cdef class Pages:
         finally:
             PyBuffer_Release(&view)
 
+    def put_back_written(self, DirtyPages reader not None, bint drop):
+        """Restore what was written since the reader began, and begin it anew.
+
+        The slot's contents were these pages then, and it shares no memory with another slot. Decoded code
+        stays where the bytes that it comes from have not changed. drop: as in put_back(); but fewer zero
+        pages than DROPPED in succession stay with the slot: a system call and the host's page faults cost
+        more than writing them, and the guest that has touched them will often do so again.
+
+        Raises ValueError if the reader is not open, or its slot has another size. No processor of the memory
+        may run.
+        """
+        cdef Region* r = reader.region()
+        cdef Phys* p
+        cdef uint64_t chunk, page, end, k = 0, zero_from = 0, zeros_pending = 0
+        cdef uint8_t* at
+        cdef const uint8_t* kept
+        if r == NULL:
+            raise ValueError(f"the reader of slot {reader.slot} is closed, or the slot was removed")
+        if r.size != self.length * PAGE:
+            raise ValueError(f"slot {reader.slot} has {r.size} bytes: there were {self.length * PAGE}")
+        p = &reader.memory.p
+        drop = drop and <uint64_t>r.host % PAGE == 0 and host_page_size == PAGE
+        for chunk in range(((self.length - 1) >> CHUNK) + 1):
+            if r.chunks[chunk] < reader.since:
+                continue
+            end = min((chunk + 1) << CHUNK, self.length)
+            for page in range(chunk << CHUNK, end):
+                if r.written[page] < reader.since and (reader.guest_only or r.touched[page] < reader.since):
+                    continue
+                at = r.host + page * PAGE
+                k = self.place_of(page, k)
+                kept = self.kept[k].page.data if k < self.count and self.kept[k].number == page else &zeros[0]
+                if memcmp(at, kept, PAGE) == 0:
+                    continue
+                if r.code[page] and r.code[page] & unlike_lines(at, kept):
+                    code_written(p.cpus[0], r, page * PAGE, PAGE)
+                if kept != &zeros[0]:
+                    memcpy(at, kept, PAGE)
+                else:
+                    if zeros_pending and zero_from + zeros_pending != page:
+                        zero(r.host + zero_from * PAGE, zeros_pending, drop)
+                        zeros_pending = 0
+                    if not zeros_pending:
+                        zero_from = page
+                    zeros_pending += 1
+                # Other readers are to see it, too.
+                r.touched[page] = p.epoch
+                r.chunks[chunk] = p.epoch
+                p.noted = p.epoch
+                if p.ncpus:
+                    memory_written(p.cpus[0], r.gpa + page * PAGE, PAGE)
+        if zeros_pending:
+            zero(r.host + zero_from * PAGE, zeros_pending, drop)
+        reader.begin()
+
+    cdef uint64_t place_of(self, uint64_t number, uint64_t low) noexcept:
+        """The place of the first kept page from `number` on, which is not before `low`."""
+        cdef uint64_t high = self.count, middle
+        while low < high:
+            middle = (low + high) >> 1
+            if self.kept[middle].number < number:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+cdef uint64_t unlike_lines(const uint8_t* one, const uint8_t* other) noexcept nogil:
+    """A bit for each 64 bytes of a page that differ."""
+    cdef uint64_t lines = 0
+    cdef int n
+    for n in range(PAGE // LINE):
+        if memcmp(one + n * LINE, other + n * LINE, LINE) != 0:
+            lines |= <uint64_t>1 << n
+    return lines
+
+
+cdef void zero(uint8_t* start, uint64_t pages, bint drop) noexcept nogil:
+    if not (drop and pages >= DROPPED and guestdbg_drop_pages(start, pages * PAGE)):
+        memset(start, 0, pages * PAGE)
+
 
 cdef extern from "unistd.h":
     long sysconf(int name)
     int _SC_PAGESIZE
 
 
-cdef long sysconf_page():
-    return sysconf(_SC_PAGESIZE)
+cdef long host_page_size = sysconf(_SC_PAGESIZE)
 
 
 cdef list checked(ranges, uint64_t length):

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.breakpoints.armed_state import arm
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
-from guestdbg.kvm import SupportsInstructionLimit, SupportsTableFilters
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.kvm import (
+    SupportsInstructionCount,
+    SupportsInstructionLimit,
+    SupportsTableFilters,
+    Vcpu,
+)
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
     KVM_CAP_GUEST_DEBUG_HW_WPS,
@@ -46,6 +52,9 @@ class Target:
         guest: what handlers get as ``hit.guest``. Nothing below ``Guest`` uses it.
         board: the board with the guest.
         vcpus: the KVM vCPUs of the board, by their place.
+        counting, limiting: the same with None at the place of those that do not count instructions,
+            or cannot stop after a number of them: ``isinstance()`` with a protocol costs as much
+            as a short run.
         info: the symbols, lines and types of the guest's program.
         memory: guest-physical memory without the debugger's BRK instructions.
         hardware: how many breakpoint and watchpoint registers there are.
@@ -78,6 +87,12 @@ class Target:
         self.guest = guest
         self.board = board
         self.vcpus: Sequence[Vcpu] = board.vcpus
+        self.counting = tuple(
+            vcpu if isinstance(vcpu, SupportsInstructionCount) else None for vcpu in board.vcpus
+        )
+        self.limiting = tuple(
+            vcpu if isinstance(vcpu, SupportsInstructionLimit) else None for vcpu in board.vcpus
+        )
         self.info = info
         self.memory = PatchedMemory(board)
         self.hardware = _hardware(board)
@@ -113,8 +128,8 @@ class Target:
     def apply_limits(self) -> None:
         """Set ``limits`` at the provider, where a single step may have lifted them."""
         for place, limit in self.limits.items():
-            vcpu = self.vcpus[place]
-            if isinstance(vcpu, SupportsInstructionLimit):
+            vcpu = self.limiting[place]
+            if vcpu is not None:
                 vcpu.max_instructions = limit
 
     def powered_off(self) -> list[int]:
@@ -130,8 +145,8 @@ class Target:
         self.limits.clear()
         if self.limited:
             self.limited = False
-            for vcpu in self.vcpus:
-                if isinstance(vcpu, SupportsInstructionLimit):
+            for vcpu in self.limiting:
+                if vcpu is not None:
                     vcpu.max_instructions = None
 
 

@@ -53,8 +53,6 @@ from guestdbg.machine.construction import (
 from guestdbg.machine.device import (
     Device,
     SupportsDeviceTree,
-    SupportsFiles,
-    SupportsState,
 )
 from guestdbg.machine.devices.cfi_flash import CfiFlash, CfiFlashState
 from guestdbg.machine.devices.flash import Flash, FlashFile, flash_node
@@ -300,6 +298,8 @@ class Board(Closing):
             self.memory.on_write = self.vm.memory_written
         self._before_dma: OnDeviceDma | None = None
         self._started = False
+        # isinstance() with a protocol costs as much as a restore.
+        self._with_snapshots = self.vm if isinstance(self.vm, SupportsSnapshots) else None
         self._code_changed = (
             self.vm.code_changed if isinstance(self.vm, SupportsCodeChanged) else None
         )
@@ -360,8 +360,8 @@ class Board(Closing):
             init = init.with_feature(KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC)
         for number, vcpu in enumerate(self.vcpus):
             vcpu.init(init if number == 0 else init.with_feature(KVM_ARM_VCPU_POWER_OFF))
-        for device in self.bus.devices:
-            if isinstance(device, SupportsState):
+        for device in self.bus.with_state:
+            if device is not None:
                 device.reset()
         # The controller has its reset values when it is created, and writing them takes time.
         if self.gic is not None and self._started:
@@ -631,8 +631,7 @@ class Board(Closing):
             )
         self.deliver_inputs()
         devices = tuple(
-            device.snapshot() if isinstance(device, SupportsState) else None
-            for device in self.bus.devices
+            None if device is None else device.snapshot() for device in self.bus.with_state
         )
         return BoardSnapshot(
             self.shape(),
@@ -660,21 +659,20 @@ class Board(Closing):
         """
         vm = self._snapshots()
         check_shape(snapshot.shape, self.shape())
-        for device in self.bus.devices:
-            if isinstance(device, SupportsFiles):
-                device.check_files()
+        for over_files in self.bus.with_files:
+            over_files.check_files()
         self.console.flush()
         if self._flash is not None:
             # Whether a bank is memory now must be as it was before the memory is restored.
-            for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
-                if isinstance(device, CfiFlash) and isinstance(state, CfiFlashState):
-                    device.restore(state)
+            for bank, state in zip(self.bus.devices, snapshot.devices, strict=True):
+                if isinstance(bank, CfiFlash) and isinstance(state, CfiFlashState):
+                    bank.restore(state)
         vm.restore(snapshot.vm)
         self.inputs.stop_replay()
         self.inputs.discard()
         self._turn, self._turn_vcpu = snapshot.turn, self.vcpus[snapshot.vcpu]
-        for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
-            if isinstance(device, SupportsState):
+        for device, state in zip(self.bus.with_state, snapshot.devices, strict=True):
+            if device is not None:
                 device.restore(state)
         self.console.restore(snapshot.console)
         self.clock.base = snapshot.clock
@@ -735,10 +733,7 @@ class Board(Closing):
 
         if not isinstance(self.vm, SupportsSnapshotFiles):
             raise MachineError(NO_SNAPSHOTS)
-        now = [
-            device.snapshot() if isinstance(device, SupportsState) else None
-            for device in self.bus.devices
-        ]
+        now = [None if device is None else device.snapshot() for device in self.bus.with_state]
         try:
             shape, states, rest = decode_devices(devices, now, self.shape())
             vm = load(self.vm)
@@ -751,9 +746,9 @@ class Board(Closing):
         return BoardSnapshot(shape, vm, states, console, clock, turn, vcpu)
 
     def _snapshots(self) -> SupportsSnapshots:
-        if not isinstance(self.vm, SupportsSnapshots):
+        if self._with_snapshots is None:
             raise MachineError(NO_SNAPSHOTS)
-        return self.vm
+        return self._with_snapshots
 
     def close(self) -> None:
         """Close the VM and unmap its memory. Closing twice does nothing."""

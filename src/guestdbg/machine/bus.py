@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from guestdbg.kvm import VcpuEvents
 from guestdbg.kvm.regs import PC
-from guestdbg.machine.device import SupportsPeek
+from guestdbg.machine.device import SupportsFiles, SupportsPeek, SupportsState
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
 
@@ -41,11 +41,15 @@ class Bus:
     vCPU, the exit and the bytes that were read or written; debuggers use it to report watched
     device registers. ``on_missing`` is called with a ``MissingDevice`` at the first access to a
     device that this board does not have, at most 64 times.
+
+    Attributes:
+        devices: the devices, in the order of their addresses.
+        with_state: at the place of each device that device if it has state, otherwise None.
+        with_files: the devices whose state lies over files.
     """
 
     def __init__(self, devices: Iterable[Device] = (), *, aborts: bool) -> None:
-        self.devices: tuple[Device, ...] = ()
-        self._bases: list[int] = []
+        self._set(())
         for device in devices:
             self.add(device)
         self.aborts = aborts
@@ -67,13 +71,18 @@ class Bus:
                     f"{device.name} at {device.base:#x}, {device.size:#x} bytes, overlaps "
                     f"{other.name} at {other.base:#x}, {other.size:#x} bytes"
                 )
-        self._bases.insert(index, device.base)
-        self.devices = (*self.devices[:index], device, *self.devices[index:])
+        self._set((*self.devices[:index], device, *self.devices[index:]))
 
     def remove(self, device: Device) -> None:
         """Remove a device."""
-        self.devices = tuple(other for other in self.devices if other is not device)
-        self._bases = [other.base for other in self.devices]
+        self._set(tuple(other for other in self.devices if other is not device))
+
+    def _set(self, devices: tuple[Device, ...]) -> None:
+        self.devices = devices
+        self._bases = [device.base for device in devices]
+        # Asked at each restore: isinstance() with a protocol costs as much as restoring a device.
+        self.with_state = tuple(d if isinstance(d, SupportsState) else None for d in devices)
+        self.with_files = tuple(d for d in devices if isinstance(d, SupportsFiles))
 
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:
         """Perform the access of an MMIO exit; a read is completed with the value."""
@@ -161,7 +170,7 @@ class Bus:
         self, vcpu: Vcpu, address: int, access: str | None, *, aborted: bool
     ) -> None:
         """Report the first access to a device, or to a page with none, to ``on_missing``."""
-        from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
+        from guestdbg.machine.devices.virt_devices import MissingDevice
 
         window = device_at(address)
         key = address & -PAGE_SIZE if window is None else window.base

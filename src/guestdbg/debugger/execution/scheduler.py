@@ -15,7 +15,6 @@ from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
     ExitIntr,
     SupportsInstructionCount,
-    SupportsInstructionLimit,
     SupportsPausedVcpus,
 )
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
@@ -134,13 +133,6 @@ class Scheduler:
         )
         self._internal_breakpoints = internal_breakpoints
         self._turn = 0
-        # Asked at each turn that is repeated: isinstance() with a protocol costs as much as a turn.
-        self._counters = tuple(
-            vcpu if isinstance(vcpu, SupportsInstructionCount) else None for vcpu in target.vcpus
-        )
-        self._limited = tuple(
-            vcpu if isinstance(vcpu, SupportsInstructionLimit) else None for vcpu in target.vcpus
-        )
         vm, ids = target.board.vm, frozenset(vcpu.id for vcpu in target.vcpus)
         #: Where vCPUs may wait for each other, the machine knows which of them are paused.
         self._pausing = vm if len(ids) > 1 and isinstance(vm, SupportsPausedVcpus) else None
@@ -445,13 +437,13 @@ class Scheduler:
         return None
 
     def _counter(self, place: int) -> SupportsInstructionCount:
-        vcpu = self._counters[place]
+        vcpu = self._target.counting[place]
         assert vcpu is not None  # only such turns are recorded
         return vcpu
 
     def _limit(self, place: int, instructions: int) -> None:
         """End the next run of a vCPU when it has retired so many instructions."""
-        vcpu = self._limited[place]
+        vcpu = self._target.limiting[place]
         assert vcpu is not None
         self._target.limits[place] = instructions
         vcpu.max_instructions = instructions
@@ -659,16 +651,15 @@ class Scheduler:
             if self._target.vector_catch is not None:
                 self._target.vector_catch.powered_off(driver.number)
             return ExitIntr(idle=True)
-        if isinstance(vcpu, SupportsInstructionLimit) and isinstance(
-            vcpu, SupportsInstructionCount
-        ):
+        counting = self._target.counting[driver.number]
+        if counting is not None and self._target.limiting[driver.number] is not None:
             # A stop does not end the turn either: with points and without, a guest runs the same.
             end = self._turn_ends[driver.number]
-            if end is None or end <= vcpu.instructions:
-                end = vcpu.instructions + turn
+            if end is None or end <= counting.instructions:
+                end = counting.instructions + turn
             limit = end
             if self._stop_at is not None:
-                limit = min(limit, vcpu.instructions + self._stop_at - self.retired())
+                limit = min(limit, counting.instructions + self._stop_at - self.retired())
             self._turn_ends[driver.number] = end
             self._limit(driver.number, limit)
             # A kick does not end the turn: when it comes depends on the host, which must not decide
@@ -676,15 +667,15 @@ class Scheduler:
             # again, it is not kicks: the vCPU waits for another one.
             futile = 0
             while True:
-                before = vcpu.instructions
+                before = counting.instructions
                 outcome = driver.advance()
                 if isinstance(outcome, Stop):
                     return outcome
-                futile = futile + 1 if vcpu.instructions == before else 0
-                if outcome.idle or futile == _FUTILE_RUNS or vcpu.instructions >= end:
+                futile = futile + 1 if counting.instructions == before else 0
+                if outcome.idle or futile == _FUTILE_RUNS or counting.instructions >= end:
                     self._turn_ends[driver.number] = None
                     return outcome
-                if self._target.attention or vcpu.instructions >= limit:
+                if self._target.attention or counting.instructions >= limit:
                     return outcome
         timer = threading.Timer(TURN_SECONDS, vcpu.kick)
         timer.daemon = True
@@ -699,8 +690,8 @@ class Scheduler:
     def retired(self) -> int:
         """Instructions retired by all vCPUs; raises Unsupported if the provider counts none."""
         total = 0
-        for vcpu in self._target.vcpus:
-            if not isinstance(vcpu, SupportsInstructionCount):
+        for vcpu in self._target.counting:
+            if vcpu is None:
                 raise Unsupported(
                     "this provider does not count instructions: give a timeout instead of "
                     "max_instructions"
@@ -716,10 +707,8 @@ class Scheduler:
         target = self._target
         max_instructions = min(max_instructions, _NO_LIMIT)
         self._stop_at = self.retired() + max_instructions
-        for number, vcpu in enumerate(target.vcpus):
-            if not isinstance(vcpu, SupportsInstructionLimit) or not isinstance(
-                vcpu, SupportsInstructionCount
-            ):
+        for number, vcpu in enumerate(target.counting):
+            if vcpu is None or target.limiting[number] is None:
                 raise Unsupported(
                     "this provider cannot stop after a number of instructions: give a timeout"
                 )

@@ -97,6 +97,8 @@ class Snapshots:
         self._target = target
         self._scheduler = scheduler
         self._guard = guard
+        # isinstance() with a protocol costs as much as a restore.
+        self._supported = isinstance(target.board.vm, SupportsSnapshots)
 
     def take(self) -> GuestSnapshot:
         """The guest as it is. Raises Unsupported if the provider has no snapshots."""
@@ -167,5 +169,5 @@ class Snapshots:
         return replace(stop, cpu=next(cpu for cpu in vcpus if cpu.id == stop.cpu.id), hits=())
 
     def _check_supported(self) -> None:
-        if not isinstance(self._target.board.vm, SupportsSnapshots):
+        if not self._supported:
             raise Unsupported(NO_SNAPSHOTS)

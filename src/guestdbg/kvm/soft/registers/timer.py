@@ -88,14 +88,15 @@ def enable(vcpu: VcpuState) -> None:
     gic = vcpu.vgic_cpu
     virtual, physical = vcpu.vm.timer_ppis
     if gic is not None:
+        dist = vgic.get_dist(vcpu.vm)
         if virtual == physical:
             raise KvmError(
                 errno.EINVAL, "KVM_RUN", f"both timers have interrupt {virtual} (TIMER_CTRL)"
             )
         for ppi in vcpu.vm.timer_ppis:
-            gic.private_irqs[ppi].owned = True
+            dist.private_irq(gic, ppi).owned = True
         # The virtual timer's physical interrupt is the processor's own.
-        gic.private_irqs[virtual].mapped = True
+        dist.private_irq(gic, virtual).mapped = True
     vcpu.timer_enabled = True
 
 
@@ -116,7 +117,7 @@ def reset(vcpu: VcpuState) -> None:
     if gic is None or not vcpu.timer_enabled:
         return
     for ppi in vcpu.vm.timer_ppis:
-        irq = gic.private_irqs[ppi]
+        irq = vgic.get_dist(vcpu.vm).private_irq(gic, ppi)
         if irq.mapped:
             irq.active = irq.pending_latch = False
     update_irqs(vcpu)

@@ -11,7 +11,9 @@ import errno
 import heapq
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guestdbg.cpu.processor import (
@@ -97,6 +99,7 @@ VCPU_NOT_SAVED: Final = frozenset(
 )
 
 _VCPU_SAVED: Final = tuple(name for name in VcpuState.__slots__ if name not in VCPU_NOT_SAVED)
+_vcpu_values = attrgetter(*_VCPU_SAVED)
 
 _GIC_NAMES: Final = {VGIC_V2: "GICv2", VGIC_V3: "GICv3"}
 
@@ -196,9 +199,10 @@ class SoftSnapshot(Snapshot):
         self.vcpus: list[tuple[ProcessorState, State]] = [
             (vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
         ]
-        self.vgic = vgic_save.save(vm.vgic) if vm.vgic is not None else None
-        if isinstance(before, SoftSnapshot) and self.vgic is not None and before.vgic is not None:
-            self.vgic = vgic_save.sharing(self.vgic, before.vgic)
+        self.vgic: vgic_save.VgicState | None = None
+        if vm.vgic is not None:
+            known_vgic = before.vgic if isinstance(before, SoftSnapshot) else None
+            self.vgic = vgic_save.take(vm.vgic, known_vgic)
         self.ticks = vm.model.template.counter
         self._instructions = tuple(vcpu.cpu.instructions for vcpu in vm.soft_vcpus)
 
@@ -209,6 +213,11 @@ class SoftSnapshot(Snapshot):
     @property
     def instructions(self) -> tuple[int, ...]:
         return self._instructions
+
+    @cached_property
+    def vcpu_values(self) -> list[tuple[object, ...]]:
+        """Of each vCPU its state without the names, in the order of ``_VCPU_SAVED``."""
+        return [tuple(state[name] for name in _VCPU_SAVED) for _, state in self.vcpus]
 
     @property
     def memory_size(self) -> int:
@@ -417,8 +426,45 @@ def _union(one: Runs, other: Runs) -> Runs:
 
 def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     _check_same(vm, snapshot)
+    _restore_memory(vm, snapshot)
+    # A snapshot from a file may be of a host whose counter is further.
+    ticks = (vm.model.template.counter - snapshot.ticks) & U64
+    for vcpu, (processor, _), values in zip(
+        vm.soft_vcpus, snapshot.vcpus, snapshot.vcpu_values, strict=True
+    ):
+        vcpu.cpu.restore_state(processor, ticks)
+        now = _vcpu_values(vcpu)
+        if now != values:
+            _set_values(vcpu, _VCPU_SAVED, values, now)
+        programs = vcpu.hit_programs if vcpu.guest_debug & KVM_GUESTDBG_USE_HW else None
+        vcpu.cpu.set_programs(programs)
+        vcpu.refuses_calls = vcpu.closed or vcpu.initialised_with is None
+        # Power and interrupt lines may have changed: the next entry must look at them.
+        vcpu.request_pending = True
+    if vm.vgic is not None and snapshot.vgic is not None:
+        vgic_save.restore(vm.vgic, snapshot.vgic)
+    machine = snapshot.machine
+    state = vars(vm)
+    _set_values(vm, machine, machine.values(), [state[name] for name in machine])
+    vm.latest_snapshot = weakref.ref(snapshot)
+
+
+def _set_values(
+    owner: object, names: Iterable[str], values: Iterable[object], now: Iterable[object]
+) -> None:
+    """Set those of these attributes that are not what they were: most of them never change."""
+    for name, value, present in zip(names, values, now, strict=True):
+        if value is not present and value != present:
+            setattr(owner, name, _kept(value))
+
+
+def _restore_memory(vm: VmState, snapshot: SoftSnapshot) -> None:
     # All slots are compared before any is written, because two slots may be the same memory.
     try:
+        if _knows_what_was_written(vm, snapshot):
+            for number, region in snapshot.regions.items():
+                region.pages.put_back_written(vm.snapshot_readers[number], _is_private(vm, number))
+            return
         for number, runs in _changes(vm, snapshot).items():
             region = snapshot.regions[number]
             region.pages.put_back(vm.slots[number][3], runs, _is_private(vm, number))
@@ -429,22 +475,16 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     except BaseException:
         _stop_reading(vm)
         raise
-    # A snapshot from a file may be of a host whose counter is further.
-    ticks = (vm.model.template.counter - snapshot.ticks) & U64
-    for vcpu, (processor, state) in zip(vm.soft_vcpus, snapshot.vcpus, strict=True):
-        vcpu.cpu.restore_state(processor, ticks)
-        for name, value in state.items():
-            setattr(vcpu, name, _kept(value))
-        programs = vcpu.hit_programs if vcpu.guest_debug & KVM_GUESTDBG_USE_HW else None
-        vcpu.cpu.set_programs(programs)
-        vcpu.refuses_calls = vcpu.closed or vcpu.initialised_with is None
-        # Power and interrupt lines may have changed: the next entry must look at them.
-        vcpu.request_pending = True
-    if vm.vgic is not None and snapshot.vgic is not None:
-        vgic_save.restore(vm.vgic, snapshot.vgic)
-    for name, value in snapshot.machine.items():
-        setattr(vm, name, _kept(value))
-    vm.latest_snapshot = weakref.ref(snapshot)
+
+
+def _knows_what_was_written(vm: VmState, snapshot: SoftSnapshot) -> bool:
+    """Whether memory is that of this snapshot but for the pages that the readers return."""
+    if vm.latest_snapshot is None or vm.latest_snapshot() is not snapshot:
+        return False
+    if not vm.reports_writes or vm.phys.shares_memory:
+        return False
+    readers = vm.snapshot_readers
+    return all(number in readers and readers[number].is_open for number in snapshot.regions)
 
 
 def machine_shape(vm: VmState) -> dict[str, object]:

@@ -215,6 +215,10 @@ class VgicDist:
         spis: the SPIs, from INTID 32 on.
         cpus: the parts of the vCPUs.
         places: the vCPUs, by the affinity fields of their MPIDR_EL1.
+        touched: the interrupts that may have changed since ``unchanged_since``. Who changes one
+            has it from ``irq``, ``private_irq`` or a list, or adds it.
+        unchanged_since: the state in which all other interrupts still are: the one that was last
+            saved or restored (save.py); None: nothing is known.
     """
 
     def __init__(self, model: int) -> None:
@@ -235,6 +239,8 @@ class VgicDist:
         self.spis: list[VgicIrq] = []
         self.cpus: list[VgicCpu] = []
         self.places: dict[int, int] = {}
+        self.touched: set[VgicIrq] = set()
+        self.unchanged_since: object = None
 
     @property
     def nr_irqs(self) -> int:
@@ -244,9 +250,19 @@ class VgicDist:
     def irq(self, cpu: VgicCpu | None, intid: int) -> VgicIrq | None:
         """The interrupt with this number (vgic_get_irq); ``cpu`` is for private ones."""
         if intid < VGIC_NR_PRIVATE_IRQS:
-            return cpu.private_irqs[intid] if cpu is not None else None
+            return self.private_irq(cpu, intid) if cpu is not None else None
         intid -= VGIC_NR_PRIVATE_IRQS
-        return self.spis[intid] if intid < len(self.spis) else None
+        if intid >= len(self.spis):
+            return None
+        irq = self.spis[intid]
+        self.touched.add(irq)
+        return irq
+
+    def private_irq(self, cpu: VgicCpu, intid: int) -> VgicIrq:
+        """The same for an SGI or PPI, which there is."""
+        irq = cpu.private_irqs[intid]
+        self.touched.add(irq)
+        return irq
 
     def add_frame(self, frame: Frame) -> None:
         """Put a frame in its place."""

@@ -31,7 +31,9 @@ _CPU_FIELDS: Final = tuple(
 )
 _cpu_state = attrgetter(*_CPU_FIELDS)
 #: What the machine's description fixes, or what is saved in another form.
-_NOT_SAVED: Final = frozenset({"cpus", "lock", "model", "places", "spis"})
+_NOT_SAVED: Final = frozenset(
+    {"cpus", "lock", "model", "places", "spis", "touched", "unchanged_since"}
+)
 
 
 class VgicState(NamedTuple):
@@ -50,6 +52,26 @@ class VgicState(NamedTuple):
     dist: dict[str, Any]
     spis: list[tuple[Any, ...]]
     cpus: list[tuple[tuple[Any, ...], list[tuple[Any, ...]], list[int], list[int]]]
+
+
+def take(dist: VgicDist, before: VgicState | None) -> VgicState:
+    """The state, as one from which a restore finds what has changed. It shares with ``before`` what
+    is as it was then."""
+    with dist.lock:
+        state = save(dist)
+        if before is not None:
+            state = sharing(state, before)
+        _begin(dist, state)
+    return state
+
+
+def _begin(dist: VgicDist, state: VgicState) -> None:
+    """The controller is in this state now."""
+    dist.unchanged_since = state
+    dist.touched.clear()
+    # These are changed without asking for them by number.
+    for cpu in dist.cpus:
+        dist.touched.update(cpu.ap_list, cpu.lr_irqs)
 
 
 def save(dist: VgicDist) -> VgicState:
@@ -101,17 +123,37 @@ def _sharing(irqs: list[tuple[Any, ...]], before: list[tuple[Any, ...]]) -> list
 def restore(dist: VgicDist, state: VgicState) -> None:
     """Give the controller a state that it had since it was initialised."""
     with dist.lock:
+        present = vars(dist)
         for name, value in state.dist.items():
-            setattr(dist, name, value.copy() if isinstance(value, list | dict) else value)
-        for irq, values in zip(dist.spis, state.spis, strict=True):
-            _set_irq(irq, values)
+            if present[name] != value:
+                setattr(dist, name, value.copy() if isinstance(value, list | dict) else value)
+        touched = dist.touched if dist.unchanged_since is state else None
+        _restore_irqs(dist.spis, state.spis, touched)
         for cpu, (fields, private, queued, loaded) in zip(dist.cpus, state.cpus, strict=True):
-            for name, value in zip(_CPU_FIELDS, fields, strict=True):
-                setattr(cpu, name, value)
-            for irq, values in zip(cpu.private_irqs, private, strict=True):
-                _set_irq(irq, values)
-            cpu.ap_list = [_irq(dist, cpu, intid) for intid in queued]
-            cpu.lr_irqs = [_irq(dist, cpu, intid) for intid in loaded]
+            if _cpu_state(cpu) != fields:
+                for name, value in zip(_CPU_FIELDS, fields, strict=True):
+                    setattr(cpu, name, value)
+            _restore_irqs(cpu.private_irqs, private, touched)
+            if queued or cpu.ap_list:
+                cpu.ap_list = [_irq(dist, cpu, intid) for intid in queued]
+            if loaded or cpu.lr_irqs:
+                cpu.lr_irqs = [_irq(dist, cpu, intid) for intid in loaded]
+        _begin(dist, state)
+
+
+def _restore_irqs(
+    irqs: list[VgicIrq], states: list[tuple[Any, ...]], touched: set[VgicIrq] | None
+) -> None:
+    """Restore interrupts; ``touched``: only these may have changed."""
+    if touched is None:
+        for irq, values in zip(irqs, states, strict=True):
+            _set_irq(irq, values)
+        return
+    first = irqs[0].intid if irqs else 0
+    for irq in touched:
+        place = irq.intid - first
+        if 0 <= place < len(irqs) and irqs[place] is irq:
+            _set_irq(irq, states[place])
 
 
 def _set_irq(irq: VgicIrq, values: tuple[Any, ...]) -> None:

@@ -82,6 +82,7 @@ def set_level(vm: VmState, irq: VgicIrq, level: bool) -> None:
         if not level and irq.vcpu is not None:
             # If it is pending in a list register, it must be taken out.
             kick_vcpu(vm.soft_vcpus[irq.vcpu])
+    get_dist(vm).touched.add(irq)
     queue_irq(vm, irq)
 
 

@@ -84,9 +84,10 @@ def _write_sgir(vcpu: VcpuState, offset: int, size: int, value: int) -> None:
         targets = own
     elif mode == 3:
         return
-    for cpu in vgic.get_dist(vm).cpus:
+    dist = vgic.get_dist(vm)
+    for cpu in dist.cpus:
         if targets >> cpu.index & 1:
-            irq = cpu.private_irqs[intid]
+            irq = dist.private_irq(cpu, intid)
             irq.pending_latch = True
             irq.source |= own
             vgic.queue_irq(vm, irq)

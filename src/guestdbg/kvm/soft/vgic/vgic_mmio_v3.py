@@ -411,7 +411,7 @@ def dispatch_sgi(vcpu: VcpuState, value: int, *, allow_group1: bool) -> None:
                     if place is not None:
                         targets.append(dist.cpus[place])
         for cpu in targets:
-            irq = cpu.private_irqs[sgi]
+            irq = dist.private_irq(cpu, sgi)
             if allow_group1 or not irq.group:
                 irq.pending_latch = True
                 vgic.queue_irq(vm, irq)
