@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.breakpoints.armed_state import arm
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
-from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.kvm import (
     SupportsInstructionCount,
     SupportsInstructionLimit,
     SupportsTableFilters,
-    Vcpu,
 )
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,

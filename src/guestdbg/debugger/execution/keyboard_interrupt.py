@@ -8,14 +8,22 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from guestdbg.debugger.execution.scheduler import Scheduler
     from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = ["defer_sigint"]
+
+# What the functions of ``signal`` call: these look for an enumeration for each handler, and three
+# calls of them take as long as a short run of a guest.
+try:
+    _signal: Any = import_module("_signal")
+except ImportError:  # another Python
+    _signal = signal
 
 
 def defer_sigint(scheduler: Scheduler, action: Callable[[], Stop]) -> Stop:
@@ -27,7 +35,7 @@ def defer_sigint(scheduler: Scheduler, action: Callable[[], Stop]) -> Stop:
     """
     if (
         threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        or _signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     ):
         return action()
     pressed = False
@@ -42,11 +50,11 @@ def defer_sigint(scheduler: Scheduler, action: Callable[[], Stop]) -> Stop:
         pressed = True
         scheduler.interrupt()
 
-    signal.signal(signal.SIGINT, handler)
+    _signal.signal(signal.SIGINT, handler)
     try:
         stop = action()
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _signal.signal(signal.SIGINT, signal.default_int_handler)
         if pressed:
             scheduler.forget_interrupt()
     if pressed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,9 +55,13 @@ class ResumeState:
         sequence = self.sequence
         if sequence is not None:
             sequence = sequence.copy()
-        return replace(
-            self,
-            interrupted=set(self.interrupted),
-            sequence=sequence,
-            device_hits=list(self.device_hits),
+        # replace() looks at each field by its name, and this is a part of each restore.
+        return ResumeState(
+            self.last_stop_pc,
+            self.needs_step_over,
+            set(self.interrupted),
+            self.reported_before_access,
+            sequence,
+            self.waits_for_input,
+            list(self.device_hits),
         )
