@@ -68,8 +68,12 @@ def code(turns: int) -> bytes:
 
 
 def elf(turns: int) -> bytes:
-    """An ELF file with one segment: the program at CODE, where it starts."""
-    program = code(turns)
+    """An ELF file of the program."""
+    return elf_of(code(turns))
+
+
+def elf_of(program: bytes) -> bytes:
+    """An ELF file with one segment: a program at CODE, where it starts."""
     offset = 64 + 56
     header = struct.pack(
         "<16sHHIQQQIHHHHHH",

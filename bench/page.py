@@ -116,6 +116,12 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
     ("Linux put back to it", "linux_restore_ms", None, None),
+    (
+        "a small guest runs, writes 20 pages, and is put back",
+        "restores_per_second",
+        "qemu_restores_per_second",
+        None,
+    ),
     ("the symbols of a Linux kernel (160,000), from its memory", "kallsyms_seconds", None, None),
     (
         "a watch in one process, another uses the address all the time: speed, of unarmed",

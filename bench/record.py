@@ -31,6 +31,7 @@ RATIOS = (
     ("gdb_stops_per_second", "qemu_gdb_stops_per_second"),
     ("gdb_steps_per_second", "qemu_gdb_steps_per_second"),
     ("host_stops_per_second", "qemu_kvm_gdb_stops_per_second"),
+    ("restores_per_second", "qemu_restores_per_second"),
     ("uboot_seconds", "qemu_uboot_seconds"),
     ("linux_boot_seconds", "qemu_linux_boot_seconds"),
     ("linux_boot_armed_seconds", "linux_boot_seconds"),

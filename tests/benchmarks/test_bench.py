@@ -74,6 +74,8 @@ KEYS = {
     "qemu_linux_user_mips",
     "linux_snapshot_ms",
     "linux_restore_ms",
+    "restores_per_second",
+    "qemu_restores_per_second",
     "kallsyms_seconds",
     "task_watch_ratio",
     "drgn_ps_seconds",
@@ -254,7 +256,7 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
     small = {"TURNS": 20_000, "STOPS": 200, "STEPS": 200, "HITS": 200, "ROUNDS": 1}
-    small |= {"KVM_STOPS": 5}
+    small |= {"KVM_STOPS": 5, "RESTORES": 200}
     for name, value in small.items():
         if hasattr(module, name) and (name != "TURNS" or "mips" in key):
             monkeypatch.setattr(module, name, value)
