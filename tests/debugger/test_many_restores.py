@@ -14,6 +14,7 @@ pytest.importorskip(
 import guestdbg
 from guestdbg.cpu.processor import Pages
 from guestdbg.debugger import Guest
+from guestdbg.debugger.execution.scheduler import Scheduler
 from tests.debugger import interrupt_guest
 from tests.debugger.whole_state import differences, whole_state
 
@@ -84,6 +85,12 @@ class Restores:
             if n % EVERY == 0:
                 assert self.pages.differing(self.guest.board.ram.buffer, self.whole) == []
                 assert differences(self.undisturbed(), self.later) == []
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns of a few instructions, so that all vCPUs run."""
+    monkeypatch.setattr(Scheduler._take_turn, "__defaults__", (53,))
 
 
 @pytest.mark.parametrize(("vcpus", "count"), [(1, 8000), (3, 2000)])

@@ -298,6 +298,9 @@ class Board(Closing):
             self.memory.on_write = self.vm.memory_written
         self._before_dma: OnDeviceDma | None = None
         self._started = False
+        #: The shape of the snapshot that was restored last, and the board's parts at that time.
+        self._checked_shape: dict[str, object] | None = None
+        self._checked_parts: tuple[tuple[Device, ...], int] = ((), 0)
         # isinstance() with a protocol costs as much as a restore.
         self._with_snapshots = self.vm if isinstance(self.vm, SupportsSnapshots) else None
         self._code_changed = (
@@ -633,8 +636,11 @@ class Board(Closing):
         devices = tuple(
             None if device is None else device.snapshot() for device in self.bus.with_state
         )
+        shape = self.shape()
+        if shape == self._checked_shape:
+            shape = self._checked_shape  # one object for all, which need not be compared
         return BoardSnapshot(
-            self.shape(),
+            shape,
             vm.snapshot(),
             devices,
             self.console.snapshot(),
@@ -658,7 +664,7 @@ class Board(Closing):
                 their memory slots).
         """
         vm = self._snapshots()
-        check_shape(snapshot.shape, self.shape())
+        self._check_shape(snapshot.shape)
         for over_files in self.bus.with_files:
             over_files.check_files()
         self.console.flush()
@@ -677,6 +683,19 @@ class Board(Closing):
         self.console.restore(snapshot.console)
         self.clock.base = snapshot.clock
         self._started = True
+
+    def _check_shape(self, shape: dict[str, object]) -> None:
+        """Raise MachineError if it is not the shape of this board."""
+        parts = self._checked_parts
+        if (
+            shape is self._checked_shape
+            and parts == (self.bus.devices, len(self.memory))
+            and not self.bus.has_own_devices
+        ):
+            return
+        check_shape(shape, self.shape())
+        self._checked_shape = shape
+        self._checked_parts = self.bus.devices, len(self.memory)
 
     def shape(self) -> dict[str, object]:
         """What the board is, as numbers and text: a snapshot can be restored on boards like it."""

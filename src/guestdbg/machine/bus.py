@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from guestdbg.kvm import VcpuEvents
 from guestdbg.kvm.regs import PC
 from guestdbg.machine.device import SupportsFiles, SupportsPeek, SupportsState
+from guestdbg.machine.devices.mmio_device import MmioDevice
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
 
@@ -31,6 +32,12 @@ LOGGED_ADDRESSES_MAX = 256  # so that a guest cannot fill the log, or the memory
 MISSING_MAX = 64
 
 _EXTERNAL_ABORT = VcpuEvents(ext_dabt_pending=True)
+_ROOM = __name__.rpartition(".")[0] + "."
+
+
+def _is_own(device: Device) -> bool:
+    """Whether a device was made by the user."""
+    return isinstance(device, MmioDevice) or not type(device).__module__.startswith(_ROOM)
 
 
 class Bus:
@@ -46,6 +53,7 @@ class Bus:
         devices: the devices, in the order of their addresses.
         with_state: at the place of each device that device if it has state, otherwise None.
         with_files: the devices whose state lies over files.
+        has_own_devices: whether any of them was made by the user, so that it may change what it is.
     """
 
     def __init__(self, devices: Iterable[Device] = (), *, aborts: bool) -> None:
@@ -82,6 +90,7 @@ class Bus:
         self._bases = [device.base for device in devices]
         # Asked at each restore: isinstance() with a protocol costs as much as restoring a device.
         self.with_state = tuple(d if isinstance(d, SupportsState) else None for d in devices)
+        self.has_own_devices = any(map(_is_own, devices))
         self.with_files = tuple(d for d in devices if isinstance(d, SupportsFiles))
 
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:

@@ -76,6 +76,9 @@ class PhysicalMemory:
         #: Called with the address and the length of each write.
         self.on_write: Callable[[int, int], None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._regions)
+
     def __iter__(self) -> Iterator[Region]:
         return iter(self._regions)
 

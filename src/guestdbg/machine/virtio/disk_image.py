@@ -23,6 +23,8 @@ OVERLAY_MAX = 4 << 30
 
 _CLUSTER = 4096
 _ZERO_CLUSTER = bytes(_CLUSTER)
+#: More written clusters than these are not noted: the state before them would be kept, too.
+_WRITTEN_MAX = 1024
 
 _IOV_MAX = 1024
 _sync = getattr(os, "fdatasync", os.fsync)
@@ -202,6 +204,10 @@ class Overlay:
         self.size = image.size
         self._limit = limit // _CLUSTER
         self._clusters: dict[int, bytes] = {}
+        #: The state of the last snapshot or restore, and the clusters that were written since;
+        #: None: not known.
+        self._since: dict[int, bytes] | None = None
+        self._written: set[int] = set()
 
     @property
     def memory_size(self) -> int:
@@ -235,6 +241,10 @@ class Overlay:
             start += count
 
     def _put(self, number: int, inside: int, data: memoryview) -> None:
+        if self._since is not None:
+            self._written.add(number)
+            if len(self._written) > _WRITTEN_MAX:
+                self._begin(None)
         if number not in self._clusters and len(self._clusters) >= self._limit:
             raise OSError(errno.ENOSPC, "the overlay has reached its limit")
         if len(data) == _CLUSTER:
@@ -261,15 +271,31 @@ class Overlay:
     def flush(self) -> None:
         pass
 
+    def _begin(self, state: dict[int, bytes] | None) -> None:
+        """The contents are those of ``state`` now."""
+        self._since = state
+        self._written.clear()
+
     def snapshot(self) -> object:
-        return dict(self._clusters)
+        state = dict(self._clusters)
+        self._begin(state)
+        return state
 
     def restore(self, state: object) -> None:
         assert isinstance(state, dict)
+        if state is self._since:
+            for number in self._written:
+                if number in state:
+                    self._clusters[number] = state[number]
+                else:
+                    self._clusters.pop(number, None)
+            self._written.clear()
+            return
         last = -(-self.size // _CLUSTER)
         if not all(0 <= number < last and len(data) == _CLUSTER for number, data in state.items()):
             raise DriveError("the state of an overlay has data that is not of this disk")
         self._clusters = dict(state)
+        self._begin(state)
 
     def check_unchanged(self) -> None:
         self._image.check_unchanged()
@@ -277,6 +303,7 @@ class Overlay:
     def close(self) -> None:
         self._image.close()
         self._clusters.clear()
+        self._begin(None)
 
 
 def open_image(spec: DriveSpec) -> DiskImage:

@@ -106,6 +106,9 @@ _GIC_NAMES: Final = {VGIC_V2: "GICv2", VGIC_V3: "GICv3"}
 #: Types whose values can be kept without a copy, because they cannot change.
 _IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
 
+#: The types of the others, see ``_kept``.
+_CONTAINERS: Final = frozenset({tuple, list, dict})
+
 #: What the objects of a snapshot take that are not counted one by one.
 _SLACK: Final = 2048
 
@@ -218,6 +221,11 @@ class SoftSnapshot(Snapshot):
     def vcpu_values(self) -> list[tuple[object, ...]]:
         """Of each vCPU its state without the names, in the order of ``_VCPU_SAVED``."""
         return [tuple(state[name] for name in _VCPU_SAVED) for _, state in self.vcpus]
+
+    @cached_property
+    def machine_values(self) -> tuple[Callable[[object], tuple[object, ...]], tuple[object, ...]]:
+        """What gives the machine's attributes, and what they were."""
+        return attrgetter(*self.machine), tuple(self.machine.values())
 
     @property
     def memory_size(self) -> int:
@@ -425,8 +433,10 @@ def _union(one: Runs, other: Runs) -> Runs:
 
 
 def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
-    _check_same(vm, snapshot)
-    _restore_memory(vm, snapshot)
+    known = _knows_what_was_written(vm, snapshot)
+    if not known or not _is_complete(vm, snapshot):
+        _check_same(vm, snapshot)
+    _restore_memory(vm, snapshot, known=known)
     # A snapshot from a file may be of a host whose counter is further.
     ticks = (vm.model.template.counter - snapshot.ticks) & U64
     for vcpu, (processor, _), values in zip(
@@ -443,25 +453,32 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
         vcpu.request_pending = True
     if vm.vgic is not None and snapshot.vgic is not None:
         vgic_save.restore(vm.vgic, snapshot.vgic)
-    machine = snapshot.machine
-    state = vars(vm)
-    _set_values(vm, machine, machine.values(), [state[name] for name in machine])
+    names, values = snapshot.machine_values
+    now = names(vm)
+    if now != values:
+        _set_values(vm, snapshot.machine, values, now)
     vm.latest_snapshot = weakref.ref(snapshot)
 
 
 def _set_values(
     owner: object, names: Iterable[str], values: Iterable[object], now: Iterable[object]
 ) -> None:
-    """Set those of these attributes that are not what they were: most of them never change."""
+    """Set those of these attributes that may not be what they were: most of them never change."""
     for name, value, present in zip(names, values, now, strict=True):
-        if value is not present and value != present:
-            setattr(owner, name, _kept(value))
+        if value is present:
+            continue
+        if value.__class__ in _CONTAINERS:  # they are copies, and so never the same object
+            if value == present:
+                continue
+            value = _kept(value)
+        setattr(owner, name, value)
 
 
-def _restore_memory(vm: VmState, snapshot: SoftSnapshot) -> None:
+def _restore_memory(vm: VmState, snapshot: SoftSnapshot, *, known: bool) -> None:
+    """``known``: see ``_knows_what_was_written``."""
     # All slots are compared before any is written, because two slots may be the same memory.
     try:
-        if _knows_what_was_written(vm, snapshot):
+        if known:
             for number, region in snapshot.regions.items():
                 region.pages.put_back_written(vm.snapshot_readers[number], _is_private(vm, number))
             return
@@ -483,8 +500,21 @@ def _knows_what_was_written(vm: VmState, snapshot: SoftSnapshot) -> bool:
         return False
     if not vm.reports_writes or vm.phys.shares_memory:
         return False
+    if len(vm.slots) != len(snapshot.regions):
+        return False
     readers = vm.snapshot_readers
+    # A reader is closed when its slot is removed or replaced.
     return all(number in readers and readers[number].is_open for number in snapshot.regions)
+
+
+def _is_complete(vm: VmState, snapshot: SoftSnapshot) -> bool:
+    """Whether nothing was added to the machine since it had this snapshot, its latest one."""
+    if len(vm.soft_vcpus) != len(snapshot.vcpus):
+        return False
+    gic, was = vm.vgic, snapshot.vgic
+    if gic is None or was is None:
+        return gic is None and was is None
+    return gic.initialized == was.initialized and len(gic.spis) == len(was.spis)
 
 
 def machine_shape(vm: VmState) -> dict[str, object]:
