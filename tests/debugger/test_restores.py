@@ -73,6 +73,8 @@ class Twins(RuleBasedStateMachine):
         self.directory: tempfile.TemporaryDirectory[str] | None = None
         self.guests: list[Guest] = []
         self.pairs: list[tuple[list[Any], dict[str, Any] | None]] = []
+        #: The pair that was taken or restored last.
+        self.latest: tuple[list[Any], dict[str, Any] | None] = ([], None)
 
     @initialize(
         kind=st.sampled_from(["random", "hostile", "interrupts"]),
@@ -218,11 +220,15 @@ class Twins(RuleBasedStateMachine):
         state = self.compare()
         # With BRKs in it, memory is not the guest's alone.
         brks = any(guest.execution.has_software_breakpoints for guest in self.guests)
-        self.pairs.append((taken, None if brks else state))
+        self.latest = (taken, None if brks else state)
+        self.pairs.append(self.latest)
 
-    @rule(number=st.integers(0, 4), times=st.integers(1, 3))
+    @rule(number=st.integers(0, 10), times=st.integers(1, 3))
     def restore(self, number: int, times: int) -> None:
-        taken, state = self.pairs[min(number, len(self.pairs) - 1)]
+        """Most often the one that was taken or restored last, of which it is known what differs."""
+        if number < len(self.pairs):
+            self.latest = self.pairs[number]
+        taken, state = self.latest
         for _ in range(times):
             fast, full = self.guests
             fast.restore(taken[0])
@@ -241,10 +247,18 @@ class Twins(RuleBasedStateMachine):
             guest.restore(taken[1 if guest is self.guests[0] else 0])
         self.compare()
 
-    @rule(count=st.sampled_from([100, 1500]), number=st.integers(0, 4))
-    def restore_and_run(self, count: int, number: int) -> None:
-        self.restore(number, 2)
+    @rule(count=st.sampled_from([100, 1500]), times=st.integers(1, 4))
+    def run_and_restore(self, count: int, times: int) -> None:
+        """As those do who run one guest thousands of times."""
+        for _ in range(times):
+            self.run(count)
+            self.restore(len(self.pairs), 1)
         self.run(count)
+
+    @rule(sector=st.integers(0, 60), data=st.binary(min_size=512, max_size=512))
+    def write_the_disk_and_restore(self, sector: int, data: bytes) -> None:
+        self.use_the_disk(OUT, sector, data, REQUEST + PAGE)
+        self.restore(len(self.pairs), 1)
 
     def teardown(self) -> None:
         for guest in self.guests:

@@ -8,6 +8,8 @@ from guestdbg.debugger import Guest
 from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.kvm.soft.snapshot import snapshots
 from guestdbg.kvm.soft.vgic import save as vgic_save
+from guestdbg.machine.virtio import Block
+from guestdbg.machine.virtio.disk_image import Overlay
 
 
 def whole_state(guest: Guest, *, memory: bool = True) -> dict[str, Any]:
@@ -64,3 +66,6 @@ def forget(guest: Guest) -> None:
     vm.phys.code_changed(0, (1 << 64) - 1)
     if vm.vgic is not None:
         vm.vgic.unchanged_since = None
+    for transport in guest.board.virtio:
+        if isinstance(transport.backend, Block) and isinstance(transport.backend.image, Overlay):
+            transport.backend.image._begin(None)

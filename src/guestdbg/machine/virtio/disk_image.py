@@ -204,8 +204,8 @@ class Overlay:
         self.size = image.size
         self._limit = limit // _CLUSTER
         self._clusters: dict[int, bytes] = {}
-        #: The state of the last snapshot or restore, and the clusters that were written since;
-        #: None: not known.
+        #: The state that was restored last, and the clusters that were written since; None: not
+        #: known.
         self._since: dict[int, bytes] | None = None
         self._written: set[int] = set()
 
@@ -277,9 +277,7 @@ class Overlay:
         self._written.clear()
 
     def snapshot(self) -> object:
-        state = dict(self._clusters)
-        self._begin(state)
-        return state
+        return dict(self._clusters)
 
     def restore(self, state: object) -> None:
         assert isinstance(state, dict)
