@@ -179,7 +179,7 @@ class Bus:
         self, vcpu: Vcpu, address: int, access: str | None, *, aborted: bool
     ) -> None:
         """Report the first access to a device, or to a page with none, to ``on_missing``."""
-        from guestdbg.machine.devices.virt_devices import MissingDevice
+        from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
 
         window = device_at(address)
         key = address & -PAGE_SIZE if window is None else window.base

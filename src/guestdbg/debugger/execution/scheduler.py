@@ -14,7 +14,6 @@ from guestdbg.debugger.vcpu.semihosting_exits import WAITS_FOR_INPUT
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
     ExitIntr,
-    SupportsInstructionCount,
     SupportsPausedVcpus,
 )
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from guestdbg.debugger.target import Target
     from guestdbg.debugger.vcpu.driver import InternalBreakpoints
     from guestdbg.debugger.vcpu.stop import Reason
+    from guestdbg.kvm import (
+        SupportsInstructionCount,
+    )
 
 __all__ = ["Checkpoints", "RecordedTurns", "ResumeAction", "Scheduler"]
 
