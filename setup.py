@@ -34,7 +34,10 @@ COMPILE = [
     *("-fno-crossjumping", "-fno-tree-tail-merge"),
 ]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
-HEADERS = [CPU / "dispatch.h", CPU / "operands.h", CPU / "stencil_table.h"]
+HEADERS = [CPU / "dispatch.h", *sorted(CPU.glob("operands*.h"))]
+# Of translation.pyx, which uses stencils, and of modules that have some.
+STENCIL_HEADERS = sorted(CPU.glob("stencil_*.h"))
+TABLE = CPU / "stencil_table.h"
 # What makes stencils is a part of guestdbg, which cannot be imported yet.
 sys.path.insert(0, str(HERE / CPU))
 
@@ -72,6 +75,11 @@ class BuildProcessor(build_ext):
         return "instructions" in source.parts or source.stem == "link_stencils"
 
 
+def headers(source: Path) -> list[Path]:
+    """What a module includes. Cython copies these beside its C source."""
+    return HEADERS + (STENCIL_HEADERS if source.stem == "translation" else [TABLE])
+
+
 def extensions() -> list[Extension]:
     if os.environ.get("GUESTDBG_PREBUILT"):
         return []
@@ -106,7 +114,7 @@ def extensions() -> list[Extension]:
                 define_macros=macros,
                 extra_compile_args=compile_args + (VECTORIZE if "simd" in source.parts else SCALAR),
                 extra_link_args=link_args,
-                depends=[str(header) for header in HEADERS],
+                depends=[str(header) for header in headers(source)],
             )
             for source in sources
         ],

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from guestdbg.lab import cache
@@ -40,16 +40,19 @@ def package_names(python: str, depends: Callable[[str], list[str]]) -> list[str]
     return [*names, f"libpython{python}-dev"]
 
 
-def fetch(python: str, root: Path) -> Path:
+def fetch(
+    python: str, root: Path, architecture: str | None = None, emulator: Sequence[str] = ()
+) -> Path:
     """The interpreter, from the cache ``root``; downloaded if it is not there.
 
-    Raises LabError if that is not possible.
+    ``architecture``: Debian's name of another one than this machine's, whose programs ``emulator``
+    runs: a command that they are appended to. Raises LabError if that is not possible.
     """
-    architecture = ARCHITECTURES.get(platform.machine())
+    architecture = architecture or ARCHITECTURES.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         raise LabError(f"Debian's Python does not run on {sys.platform} {platform.machine()}")
     suite = SUITES.get(python, "sid")
-    name = f"whole-python-{suite}-{python}-{architecture}"
+    name = "-".join(["whole-python", suite, python, architecture, *emulator])
 
     def build(to: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="guestdbg-debs-") as debs:
@@ -64,7 +67,8 @@ def fetch(python: str, root: Path) -> Path:
         program = to / "usr" / "bin" / f"python{python}"
         program.rename(program.with_name(f"{program.name}.elf"))
         command = [word.replace(str(to), str(root / name)) for word in loader_command(to)]
-        program.write_text(starter(command, root / name / "usr" / "bin" / f"{program.name}.elf"))
+        elf = root / name / "usr" / "bin" / f"{program.name}.elf"
+        program.write_text(starter([*emulator, *command], elf))
         program.chmod(0o755)
 
     with cache.locked(root):

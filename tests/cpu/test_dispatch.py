@@ -144,20 +144,69 @@ def _x86_target(code: list[capstone.CsInsn], at: int) -> int | None:
     return None
 
 
-def _a64_target(code: list[capstone.CsInsn], at: int) -> int | None:
-    operand = str(code[at].op_str)
-    for n in range(at - 1, -1, -1):
-        if not str(code[n].op_str).startswith(f"{operand}, "):
-            continue
-        load = re.match(rf"{operand}, \[(x\d+)(?:, #(\w+))?\]", str(code[n].op_str))
-        if code[n].mnemonic != "ldr" or not load:
-            return None
-        for insn in reversed(code[:n]):
-            if str(insn.op_str).startswith(f"{load[1]}, "):
-                if insn.mnemonic != "adrp":
-                    return None
-                return int(insn.op_str.split("#")[1], 0) + int(load[2] or "0", 0)
+#: Instructions whose first operand is read, not written.
+_A64_READS = re.compile(r"st|cmp|cmn|ccm|tst|[ct]bn?z|prfm")
+
+
+def _a64_before(code: list[capstone.CsInsn], at: int) -> list[int]:
+    """The instructions that may be executed before this one."""
+    found = [at - 1] if at and code[at - 1].mnemonic not in ("b", "br", "ret") else []
+    here = f"#{code[at].address:#x}"
+    jumps = (n for n, insn in enumerate(code) if insn.op_str.endswith(here))
+    return found + [n for n in jumps if re.match(r"b$|b\.|[ct]bn?z", code[n].mnemonic)]
+
+
+def _a64_written(code: list[capstone.CsInsn], before: int, register: str) -> int | None:
+    """An instruction that wrote the register: on one of the ways here, the last one."""
+    ways, seen = [before], {before}
+    while ways:
+        for n in _a64_before(code, ways.pop(0)):
+            if n in seen:
+                continue
+            seen.add(n)
+            operands = [part.strip() for part in str(code[n].op_str).split(",")]
+            pair = code[n].mnemonic.startswith("ldp")
+            if register in operands[: 2 if pair else 1] and not _A64_READS.match(code[n].mnemonic):
+                return n
+            ways.append(n)
     return None
+
+
+def _a64_address(code: list[capstone.CsInsn], before: int, register: str) -> int | None:
+    """The register's value, if it is that of a page, with or without a number added."""
+    at = _a64_written(code, before, register)
+    if at is None:
+        return None
+    text = str(code[at].op_str)
+    if code[at].mnemonic == "adrp":
+        return int(text.split("#")[1], 0)
+    if code[at].mnemonic == "mov" and (other := re.fullmatch(r"x\d+, (x\d+)", text)):
+        return _a64_address(code, at, other[1])
+    if code[at].mnemonic == "add" and (total := re.fullmatch(r"x\d+, (x\d+), #(\w+)", text)):
+        base = _a64_address(code, at, total[1])
+        return None if base is None else base + int(total[2], 0)
+    return None
+
+
+def _a64_target(code: list[capstone.CsInsn], at: int) -> int | None:
+    register = str(code[at].op_str)
+    loaded = _a64_written(code, at, register)
+    if loaded is None:
+        return None
+    text = str(code[loaded].op_str)
+    if code[loaded].mnemonic == "mov" and (other := re.fullmatch(r"x\d+, (x\d+)", text)):
+        # Jumps to other functions are made by x16 and x17.
+        register = other[1]
+        loaded = _a64_written(code, loaded, register)
+        if loaded is None:
+            return None
+        text = str(code[loaded].op_str)
+    load = re.fullmatch(r"(x\d+)(?:, (x\d+))?, \[(x\d+)(?:, #(\w+))?\]", text)
+    if code[loaded].mnemonic not in ("ldr", "ldp") or not load:
+        return None
+    base = _a64_address(code, loaded, load[3])
+    second = 8 if load[2] == register else 0
+    return None if base is None else base + int(load[4] or "0", 0) + second
 
 
 X86_64 = Host(capstone.CS_ARCH_X86, capstone.CS_MODE_64, ("jmp",), ("call",), _x86_target)
@@ -280,6 +329,23 @@ PLAIN = "__pyx_f_8guestdbg_3cpu_3mmu_mem_load"  # comes back
             {0x1008: SLOW},
             False,
             id="adrp x3; ldr x3,[x3,#8]; blr x3 of slow",
+        ),
+        *(
+            pytest.param(
+                AARCH64,
+                "150000b0 b5420091 a28e40a9 60003fd6 220040f9 40001fd6",
+                {0x2020: name},
+                fine,
+                id=f"adrp x21; add x21,x21,#16; ldp x2,x3,[x21,#8]; blr x3 of {what}",
+            )
+            for name, fine, what in ((PLAIN, True, "plain"), (SLOW, False, "slow"))
+        ),
+        pytest.param(
+            AARCH64,
+            "150000b0 600000b4 f50b40f9 c0035fd6 a30640f9 60003fd6 220040f9 f00302aa 00021fd6",
+            {0x2008: PLAIN},
+            True,
+            id="x21 is another one only on the way out; br x16",
         ),
         pytest.param(AARCH64, "40000014", {0x1100: SLOW}, True, id="b directly"),
         pytest.param(AARCH64, "40000094 c0035fd6", {0x1100: SLOW}, False, id="bl directly"),

@@ -7,12 +7,14 @@ anywhere, armed and not. And the machine code itself is looked at.
 from __future__ import annotations
 
 import os
+import platform
 import random
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import capstone
@@ -254,54 +256,96 @@ def test_a_process_that_forks() -> None:
 # ---- the machine code -------------------------------------------------------------------------
 
 
-def engine() -> capstone.Cs:
-    return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+@dataclass(frozen=True)
+class Host:
+    """What this host's machine code looks like."""
+
+    engine: tuple[int, int]
+    calls: str  # mnemonics of calls and of what enters the kernel
+    jumps: str  # of jumps to places that the instruction names
+    ends: str  # of what nothing falls through
+    bridge: bytes  # what lies before each block
+    fill: bytes
+    dropped: bytes  # how a dropped block begins: with a jump to its bridge
+
+    def disassembled(self, code: bytes) -> list[capstone.CsInsn]:
+        found = list(capstone.Cs(*self.engine).disasm(code, 0))
+        assert sum(len(insn.bytes) for insn in found) == len(code), "not all of it is code"
+        return found
+
+    def calling(self, code: list[capstone.CsInsn]) -> list[capstone.CsInsn]:
+        return [insn for insn in code if re.fullmatch(self.calls, insn.mnemonic)]
 
 
-def test_stencils_call_nothing() -> None:
+HOSTS = {
+    "x86_64": Host(
+        engine=(capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+        calls="call.*|syscall|int.*",
+        jumps="j.*",
+        ends="jmp|ret|ud2",
+        # lea rsi, [rip + ...]; jmp [rip + ...]; three NOPs
+        bridge=rb"\x48\x8d\x35....\xff\x25....\x90\x90\x90",
+        fill=b"\x90",
+        dropped=b"\xeb\xee",
+    ),
+    "aarch64": Host(
+        engine=(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
+        calls="blr?|svc|hvc|smc|brk",
+        jumps=r"b|b\..*|cbn?z|tbn?z",
+        ends="br?|ret|udf",
+        # adrp x3, i; add x1, x3, i; ldr x3, [x3, i]; mov x16, x3; br x16; three NOPs
+        bridge=rb"...[\x90\xb0\xd0\xf0]...\x91...\xf9...\xaa\x00\x02\x1f\xd6(?:\x1f\x20\x03\xd5){3}",
+        fill=b"\x1f\x20\x03\xd5",
+        dropped=b"\xf8\xff\xff\x17",
+    ),
+}
+
+
+@pytest.fixture
+def host() -> Host:
+    found = HOSTS.get(platform.machine())
+    if found is None:
+        pytest.skip(f"no stencils on {platform.machine()}")
+    return found
+
+
+def test_stencils_call_nothing(host: Host) -> None:
     """A return address in machine code would be one into memory that may be emptied."""
     with processors("stencils"):
         found = translation.stencils()
     assert len(found) > 900
     for module, op, hot, cold, last, patches in found:
         for part in (hot, cold):
-            code = list(engine().disasm(part, 0))
-            assert sum(len(insn.bytes) for insn in code) == len(part), (module, hex(op))
-            assert not [
-                insn for insn in code if insn.mnemonic.startswith(("call", "syscall", "int"))
-            ]
+            assert not host.calling(host.disassembled(part)), (module, hex(op))
         # It ends with a jump, unless that was cut off because it leads to what follows.
-        end = (list(engine().disasm(cold or hot, 0)) or [None])[-1]
+        end = (host.disassembled(cold or hot) or [None])[-1]
         if cold or not last:
             assert end is not None
-            assert end.mnemonic in ("jmp", "ret", "ud2"), (module, hex(op))
+            assert re.fullmatch(host.ends, end.mnemonic), (module, hex(op))
         assert last in (0, NEXT, TAKEN, NOT_TAKEN)
         assert all(offset < len(hot) + len(cold) for offset, *_ in patches)
 
 
-# What lies before each block: lea rsi, [rip + ...]; jmp [rip + ...]; three NOPs.
-BRIDGE = re.compile(rb"\x48\x8d\x35....\xff\x25....\x90\x90\x90", re.DOTALL)
-DROPPED = b"\xeb\xee"  # a jump to the bridge
-
-
-def test_blocks_are_jumps_all_the_way() -> None:
+def test_blocks_are_jumps_all_the_way(host: Host) -> None:
     with processors("stencils", 1):
         it = Guest(3)
         it.run()
         _address, code = it.p.machine_code()
-    blocks = [block for block in BRIDGE.split(code) if block.rstrip(b"\x90")]
-    assert sum(block.startswith(DROPPED) for block in blocks) > 10
-    alive = [block for block in blocks if not block.startswith(DROPPED)]
+    assert len(re.findall(host.bridge, code, re.DOTALL)) > 20
+    blocks = re.split(host.bridge, code, flags=re.DOTALL)
+    blocks = [block for block in blocks if block.replace(host.fill, b"")]
+    assert sum(block.startswith(host.dropped) for block in blocks) > 10
+    alive = [block for block in blocks if not block.startswith(host.dropped)]
     assert len(alive) > 10
     for block in alive:
-        found = list(engine().disasm(block, 0))
-        assert sum(len(insn.bytes) for insn in found) == len(block)
-        assert not [insn for insn in found if insn.mnemonic.startswith(("call", "int", "syscall"))]
+        found = host.disassembled(block)
+        assert not host.calling(found)
         # Jumps lead to instructions, of this block or elsewhere.
         starts = {insn.address for insn in found}
         for insn in found:
-            if insn.mnemonic.startswith("j") and insn.op_str.startswith("0x"):
-                target = int(insn.op_str, 16)
+            place = re.search(r"#?(0x[0-9a-f]+)$", insn.op_str)
+            if re.fullmatch(host.jumps, insn.mnemonic) and place:
+                target = int(place[1], 16)
                 assert target in starts or not 0 <= target < len(block)
 
 

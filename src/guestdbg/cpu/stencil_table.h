@@ -7,9 +7,13 @@
 
 #include <stdint.h>
 
-/* Where a patch goes and what it is: relocation kinds that are the same for each host, and targets. */
-enum { /* stencils/holes.py has the same numbers */
+/* Kinds of patches: stencils/holes.py has the same numbers, and says what they are. */
+enum {
     GUESTDBG_ABS32 = 1, GUESTDBG_ABS64 = 2, GUESTDBG_PC32 = 3, GUESTDBG_ABS8 = 4,
+    GUESTDBG_JUMP26 = 5, GUESTDBG_BRANCH19 = 6, GUESTDBG_BRANCH14 = 7, GUESTDBG_PAGE21 = 8, GUESTDBG_LOW12 = 9,
+    GUESTDBG_LOAD8 = 10, GUESTDBG_LOAD16 = 11, GUESTDBG_LOAD32 = 12, GUESTDBG_LOAD64 = 13, GUESTDBG_LOAD128 = 14,
+    GUESTDBG_MOVW0 = 15, GUESTDBG_MOVW1 = 16, GUESTDBG_MOVW2 = 17, GUESTDBG_MOVW3 = 18, GUESTDBG_MOVW_LAST0 = 19,
+    GUESTDBG_MOVW_LAST1 = 20,
 };
 
 struct guestdbg_patch {

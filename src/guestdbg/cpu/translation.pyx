@@ -11,9 +11,9 @@ left at the next instruction after a slow path. A stencil never returns into mac
 in it is called.
 
 An instruction that has no stencil is executed by its function, to which a bridge jumps. So is one that has a
-breakpoint or is traced; and a hook of coverage.pyx, which then goes on to the first instruction's stencil. From a block to another
-one, machine code jumps directly. If the other one is dropped, its first two bytes become a jump to a bridge, 16
-bytes before, which goes on to its first instruction's `f`.
+breakpoint or is traced; and a hook of coverage.pyx, which then goes on to the first instruction's stencil. From a
+block to another one, machine code jumps directly. If the other one is dropped, it begins with a jump to a bridge,
+just before it, which goes on to its first instruction's `f`.
 
 Machine code lies in memory that is either writable or executable, for each processor near its decoded blocks,
 because stencils address them relative to themselves. It is private: a process that forks has its own.
@@ -32,84 +32,14 @@ cdef extern from *:
     """
     #define GO_ON(c, i, function, value) do { GUESTDBG_TAIL (function)((c), (i), (value)); } while (0)
 
-    #include <stddef.h>
-    #include "stencil_table.h"
-    #if defined(__linux__)
-    #include <dlfcn.h>
-    #include <errno.h>
-    #include <stdio.h>
-    #include <string.h>
-    #include <sys/mman.h>
-    #include <unistd.h>
-
-    /* Memory for machine code, all of it within 2 GiB of `near`; NULL, and why, if the host has none. */
-    static uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
-    {
-        static char text[160];
-        uint8_t *p = MAP_FAILED;
-        uintptr_t low, high;
-        int n;
-        /* The host puts memory near other memory; if it did not, ask for places before and after. */
-        for (n = 0; n < 16; n++) {
-            void *hint = n == 0 ? NULL : (n & 1) ? (void *)(near + near_size + ((size_t)n << 26))
-                                                 : (void *)(near - size - ((size_t)n << 26));
-            p = mmap(hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-            if (p == MAP_FAILED)
-                break;
-            low = (uintptr_t)(p < near ? p : near);
-            high = (uintptr_t)(p + size > near + near_size ? p + size : near + near_size);
-            if (high - low < ((uintptr_t)1 << 31) - (1 << 20))
-                break;
-            munmap(p, size);
-            p = NULL;
-        }
-        if (!p || p == MAP_FAILED) {
-            *why = "the host has no memory near enough to the decoded blocks";
-            return NULL;
-        }
-        /* Some hosts forbid it: SELinux without execmem, seccomp filters, PaX. */
-        p[0] = 0xC3;
-        if (mprotect(p, 4096, PROT_READ | PROT_EXEC) || mprotect(p, 4096, PROT_READ | PROT_WRITE)) {
-            snprintf(text, sizeof text, "the host forbids executable memory (mprotect: %s)", strerror(errno));
-            *why = text;
-            munmap(p, size);
-            return NULL;
-        }
-        return p;
-    }
-    static int guestdbg_protect(uint8_t *p, size_t size, int executable)
-    {
-        uintptr_t start = (uintptr_t)p & ~(uintptr_t)4095;
-        uintptr_t end = ((uintptr_t)p + size + 4095) & ~(uintptr_t)4095;
-        return mprotect((void *)start, end - start, PROT_READ | (executable ? PROT_EXEC : PROT_WRITE));
-    }
-    static const char *guestdbg_refusal(void)
-    {
-        static char text[160];
-        snprintf(text, sizeof text, "the host forbids executable memory now (mprotect: %s)", strerror(errno));
-        return text;
-    }
-    static void guestdbg_unmap(uint8_t *p, size_t size) { munmap(p, size); }
-    static const struct guestdbg_stencils *guestdbg_stencils_of(const char *path)
-    {
-        void *library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
-        return library ? (const struct guestdbg_stencils *)dlsym(library, "guestdbg_stencils") : NULL;
-    }
-    #else
-    static uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
-    { *why = "there are no stencils for this system"; return NULL; }
-    static int guestdbg_protect(uint8_t *p, size_t size, int executable) { return -1; }
-    static const char *guestdbg_refusal(void) { return "there are no stencils for this system"; }
-    static void guestdbg_unmap(uint8_t *p, size_t size) { }
-    static const void *guestdbg_stencils_of(const char *path) { return NULL; }
-    #endif
+    #include "stencil_host.h"
     """
     void GO_ON(Cpu* c, const Insn* i, Op function, uint64_t value) nogil
     enum:
-        GUESTDBG_ABS32
-        GUESTDBG_ABS64
-        GUESTDBG_PC32
-        GUESTDBG_ABS8
+        GUESTDBG_JUMP
+        GUESTDBG_VENEER
+        GUESTDBG_ENTRY
+        GUESTDBG_DIVERSION
     struct guestdbg_patch:
         uint16_t offset
         uint8_t kind
@@ -132,11 +62,19 @@ cdef extern from *:
         const uint8_t* code
         const uint8_t* data
         const char* const* names
+    size_t guestdbg_page_size() nogil
     uint8_t* guestdbg_code_memory(const uint8_t* near, size_t near_size, size_t size, const char** why) nogil
     int guestdbg_protect(uint8_t* p, size_t size, bint executable) nogil
     const char* guestdbg_refusal() nogil
     void guestdbg_unmap(uint8_t* p, size_t size) nogil
     const guestdbg_stencils* guestdbg_stencils_of(const char* path)
+    bint guestdbg_takes(int kind, uint64_t value) nogil
+    bint guestdbg_apply(uint8_t* at, int kind, uint64_t value) nogil
+    void guestdbg_write_jump(uint8_t* at, const uint8_t* to) nogil
+    void guestdbg_write_veneer(uint8_t* at, uint64_t to) nogil
+    void guestdbg_fill(uint8_t* at, size_t size) nogil
+    void guestdbg_divert(uint8_t* block, const uint8_t* entry) nogil
+    void guestdbg_written(uint8_t* at, size_t size) nogil
 
 cdef extern from "<stddef.h>" nogil:
     const uint64_t OFFSET_OF_X "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, x)"
@@ -179,10 +117,7 @@ cdef enum:
     PAGES = 4096               # counters of guest pages: a power of two
     FREE = 4096                # blocks whose translations may be lost at any time,
     WORTH = 8192               # and one more for so many instructions: about what a translation and its end cost
-    VENEER = 16                # bytes of a jump to a function that may be anywhere
-    ENTRY = 16                 # bytes before a block's machine code: its bridge
     MOST_MODULES = 128
-    JUMP = 5                   # bytes of a jump
 
 
 # ---- the stencils -----------------------------------------------------------------------------
@@ -270,23 +205,24 @@ def load(imported):
             where, name = (<bytes>t.names[k]).decode().split(" ")
             capsule = importlib.import_module(where).__pyx_capi__[name]
             address = <uint64_t>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-            # FF 25 00000000: jmp [rip]; the address
-            place = veneers.setdefault(address, len(veneers) * VENEER)
+            place = veneers.setdefault(address, len(veneers) * GUESTDBG_VENEER)
             m.veneers[k] = place
         blobs.append((nmodules - 1, (<const char*>t.data)[:t.data_size]))
         for k in range(t.count):
             remember(m, &t.stencils[k], t.stencils[k].op)
-    data = b"".join(b"\xff\x25\0\0\0\0" + (<object>address).to_bytes(8, "little") + b"\0\0" for address in veneers)
+    data = bytes(len(veneers) * GUESTDBG_VENEER)
     for n, blob in blobs:
         data += bytes(-len(data) % 64)
         modules[n].data = <uint32_t>len(data)
         data += blob
-    data += bytes(-len(data) % 4096)
+    data += bytes(-len(data) % guestdbg_page_size())
     head_size = <uint32_t>len(data)
     head = <uint8_t*>malloc(head_size + 1)
     if head == NULL:
         raise MemoryError
     memcpy(head, <const char*>data, head_size)
+    for address, place in veneers.items():
+        guestdbg_write_veneer(head + place, address)
     return nknown
 
 
@@ -404,6 +340,7 @@ cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
         return NULL
     memcpy(t.code, head, head_size)
     t.used = head_size
+    guestdbg_written(t.code, head_size)
     if guestdbg_protect(t.code, head_size, True):
         refused = guestdbg_refusal()
         tier_free(t)
@@ -482,12 +419,12 @@ cdef void tier_dropped(void* tier, Block* b) noexcept nogil:
     t.dropped += 1
     if t.lost:
         return
-    if not t.writable and guestdbg_protect(p, 2, False):
+    if not t.writable and guestdbg_protect(p, GUESTDBG_DIVERSION, False):
         lose(t)
         return
-    p[0] = 0xEB                # jmp to the bridge
-    p[1] = <uint8_t>(256 - ENTRY - 2)
-    if not t.writable and guestdbg_protect(p, 2, True):
+    guestdbg_divert(p, p - GUESTDBG_ENTRY)
+    guestdbg_written(p, GUESTDBG_DIVERSION)
+    if not t.writable and guestdbg_protect(p, GUESTDBG_DIVERSION, True):
         lose(t)
 
 
@@ -572,11 +509,9 @@ cdef bint fits(const Known* what, uint64_t immediate) noexcept nogil:
     cdef const guestdbg_stencil* s = what.stencil
     cdef const guestdbg_patch* patch
     cdef uint32_t n
-    if immediate == <uint64_t><int64_t><int32_t>immediate:
-        return True
     for n in range(s.count):
         patch = &what.module.table.patches[s.patches + n]
-        if patch.target == HOLE_IMM and patch.kind != GUESTDBG_ABS64:
+        if patch.target == HOLE_IMM and not guestdbg_takes(patch.kind, immediate):
             return False
     return True
 
@@ -604,8 +539,8 @@ cdef void link_piece(const Tier* t, Block* b, uint8_t* code, const Insn* link, P
         p.what = known_of(<void*>link_by_memory)
 
 
-cdef void put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
-    """Copy the parts of a piece, and patch them."""
+cdef bint put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
+    """Copy the parts of a piece, and patch them; false: something is too far away."""
     cdef const guestdbg_stencil* s = p.what.stencil
     cdef const Module* m = p.what.module
     cdef const uint8_t* source = m.table.code + s.code
@@ -613,14 +548,11 @@ cdef void put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
     cdef const Insn* i = p.i
     cdef uint8_t* at
     cdef uint64_t value
-    cdef uint32_t n, value32
-    cdef int32_t distance
+    cdef uint32_t n
     memcpy(code + p.hot, source, s.hot)
     memcpy(code + p.cold, source + s.hot, s.cold)
     if p.jumps:
-        code[p.hot + s.hot] = 0xE9
-        distance = <int32_t>(p.next - (code + p.hot + s.hot + JUMP))
-        memcpy(code + p.hot + s.hot + 1, &distance, 4)
+        guestdbg_write_jump(code + p.hot + s.hot, p.next)
     for n in range(s.count):
         patch = &m.table.patches[s.patches + n]
         at = code + (p.hot + patch.offset if patch.offset < s.hot else p.cold + patch.offset - s.hot)
@@ -674,16 +606,9 @@ cdef void put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
             value = <uint64_t><int64_t>(<int32_t>p.auxiliary >> 16)
         else:
             value = OFFSET_OF_V + 16 * <uint64_t>i.ra
-        value += <uint64_t><int64_t>patch.addend
-        if patch.kind == GUESTDBG_ABS64:
-            memcpy(at, &value, 8)
-        elif patch.kind == GUESTDBG_ABS8:
-            at[0] = <uint8_t>value
-        else:
-            if patch.kind == GUESTDBG_PC32:
-                value -= <uint64_t>at
-            value32 = <uint32_t>value
-            memcpy(at, &value32, 4)
+        if not guestdbg_apply(at, patch.kind, value + <uint64_t><int64_t>patch.addend):
+            return False
+    return True
 
 
 cdef bint has_hook(Block* b) noexcept nogil:
@@ -704,16 +629,16 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     cdef uint32_t n, count = 0, body, bridges = 0, size
     cdef const Known* bridging = known_of(<void*>bridge)
     cdef uint8_t* code
-    cdef bint taken, not_taken
+    cdef bint taken, not_taken, done
     insns.f = b.first
     if t == NULL or t.lost:
         return
     if t.used + LARGEST > GUESTDBG_CODE_SIZE:
         t.full = True
         return
-    code = t.code + ((t.used + 15) & ~<uint64_t>15) + ENTRY
+    code = t.code + ((t.used + 15) & ~<uint64_t>15) + GUESTDBG_ENTRY
     memset(pieces, 0, sizeof(pieces))
-    # The bridge comes first, 16 bytes before the code.
+    # The bridge comes first, before the code.
     pieces[0].what = bridging
     pieces[0].i = insns
     count = 1
@@ -758,7 +683,7 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     pieces[0].hot = 0          # is moved below
     for n in range(1, count):
         pieces[n].hot = size
-        size += pieces[n].what.stencil.hot + (JUMP if pieces[n].jumps else 0)
+        size += pieces[n].what.stencil.hot + (GUESTDBG_JUMP if pieces[n].jumps else 0)
         if not pieces[n].jumps:
             pieces[n].next = code + size
     for n in range(1, count):
@@ -772,19 +697,22 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
         else:
             p.taken = pieces[n].hot
             p.not_taken = pieces[n + 1].hot
-    if bridging.stencil.hot > ENTRY or bridging.stencil.cold:
+    if bridging.stencil.hot > GUESTDBG_ENTRY or bridging.stencil.cold:
         return                 # cannot happen: test_stencils.py looks at it
     if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, False):
         lose(t)
         drop_all_code(c)
         return
-    memset(t.code + t.used, 0x90, <uint64_t>(code - t.code) - t.used)      # NOPs, for who disassembles it
-    put(t, code - ENTRY, &pieces[0])
+    guestdbg_fill(t.code + t.used, <uint64_t>(code - t.code) - t.used)     # for who disassembles it
+    done = put(t, code - GUESTDBG_ENTRY, &pieces[0])
     for n in range(1, count):
-        put(t, code, &pieces[n])
+        done = done and put(t, code, &pieces[n])
+    guestdbg_written(t.code + t.used, <uint64_t>(code + size - t.code) - t.used)
     if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, True):
         lose(t)
         drop_all_code(c)
+        return
+    if not done:
         return
     b.place = <uint32_t>((code - t.code) // 16)
     t.used = <uint64_t>(code + size - t.code)

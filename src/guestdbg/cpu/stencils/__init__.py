@@ -6,6 +6,9 @@ Python, and is imported by setup.py as a package of its own, because guestdbg is
 
 source       the C source of the stencils, from what Cython wrote
 assembly     where the usual path of a function ends, in the compiler's output
+machine      what of it depends on the host's processor
+x86_64       machine code of x86-64
+aarch64      machine code of aarch64
 object_file  sections, symbols and relocations of an ELF object
 holes        the numbers of holes and of kinds of patches
 cut          checked machine code of each function, with its patches

@@ -11,22 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import assembly, object_file
+from .aarch64 import AArch64
 from .cut import cut
 from .source import UnknownSource, stencil_source
 from .table import table_source
+from .x86_64 import X86_64
 
 if TYPE_CHECKING:
     from .cut import Cut
+    from .machine import Machine
 
-# Operands and links as displacements of 32 bits; no calls through tables, no tables of jumps, no
-# padding, and one section for each function, with its rare paths in another one.
+# No calls through tables, no tables of jumps, no padding, and one section for each function.
 FLAGS = [
-    *("-fpie", "-mcmodel=small", "-fno-plt", "-fno-jump-tables"),
-    *("-ffunction-sections", "-freorder-blocks-and-partition"),
-    *("-fcf-protection=none", "-fno-stack-protector", "-fno-stack-clash-protection"),
-    *("-fno-asynchronous-unwind-tables", "-fno-exceptions", "-g0", "-w"),
+    *("-fpie", "-fno-plt", "-fno-jump-tables", "-ffunction-sections"),
+    *("-fno-stack-protector", "-fno-stack-clash-protection"),
+    *("-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-exceptions", "-g0", "-w"),
     *("-fno-align-functions", "-fno-align-jumps", "-fno-align-loops", "-fno-align-labels"),
 ]
+MACHINES: tuple[Machine, ...] = (X86_64(), AArch64())
 _INLINE = "-DCYTHON_INLINE=inline __attribute__((always_inline))"
 
 
@@ -36,9 +38,10 @@ class NoStencils(Exception):
 
 @dataclass(frozen=True)
 class Compiler:
-    """A GCC for x86-64 Linux; `command` compiles, without options that concern the code itself."""
+    """A GCC for Linux; `command` compiles, without options that concern the code itself."""
 
     command: list[str]
+    machine: Machine
 
     def run(self, *arguments: str) -> None:
         done = subprocess.run(
@@ -62,9 +65,11 @@ def compiler_for(command: Sequence[str], platform: str = sys.platform) -> Compil
     macros = {line.split()[1] for line in asked.stdout.splitlines() if line.startswith("#define")}
     if "__clang__" in macros or "__GNUC__" not in macros:
         raise NoStencils("stencils are made with GCC only")
-    if "__x86_64__" not in macros or "__ILP32__" in macros:
-        raise NoStencils("stencils are made for x86-64 only")
-    return Compiler(kept)
+    for machine in MACHINES:
+        if f"__{machine.name}__" in macros and "__ILP32__" not in macros:
+            return Compiler(kept, machine)
+    names = " and ".join(machine.name for machine in MACHINES)
+    raise NoStencils(f"stencils are made for {names} only")
 
 
 def _outdated(made: Path, sources: Sequence[Path]) -> bool:
@@ -81,19 +86,22 @@ def with_stencils(
 
     options: those that the module is compiled with. Raises NoStencils.
     """
-    made = module.with_suffix(".stencils.c")
+    machine = compiler.machine
+    made = module.with_suffix(f".{machine.name}.stencils.c")
     tools = sorted(Path(__file__).parent.glob("*.py"))
     if not _outdated(made, [module, *depends, *tools]):
         return made, None
     try:
         source = stencil_source(module.read_text(encoding="utf-8"))
-        written = module.with_suffix(".holes.c")
+        written = made.with_suffix(".holes.c")
         written.write_text(source.text, encoding="utf-8")
         text, binary = written.with_suffix(".s"), written.with_suffix(".o")
-        compiler.run(*options, *FLAGS, _INLINE, "-S", str(written), "-o", str(text))
-        text.write_text(assembly.arranged(text.read_text(encoding="utf-8")), encoding="utf-8")
+        flags = (*options, *FLAGS, *machine.flags, _INLINE)
+        compiler.run(*flags, "-S", str(written), "-o", str(text))
+        lines = assembly.arranged(text.read_text(encoding="utf-8"), machine)
+        text.write_text(lines, encoding="utf-8")
         compiler.run("-c", str(text), "-o", str(binary))
-        found = cut(object_file.read(binary), source.ops, source.externals)
+        found = cut(object_file.read(binary), source.ops, source.externals, machine)
     except (UnknownSource, object_file.NotAnObject, UnicodeError) as error:
         raise NoStencils(str(error)) from error
     made.write_text(table_source(module.name, found, source.externals), encoding="utf-8")

@@ -8,21 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .holes import ABS8, ABS32, ABS64, FIRST_EXTERNAL, MOST_EXTERNALS, NUMBER, ONWARD, PC32
+from .holes import FIRST_EXTERNAL, MOST_EXTERNALS, NUMBER, ONWARD
+from .machine import NotCut
 from .object_file import Section
 from .source import PREFIX
 
 if TYPE_CHECKING:
+    from .machine import Machine
     from .object_file import ObjectFile, Relocation
 
-_R_X86_64 = {1: ABS64, 2: PC32, 4: PC32, 10: ABS32, 11: ABS32, 14: ABS8}
 _HOLE = "guestdbg_hole_"
-_CALL, _JUMP = 0xE8, 0xE9
 MOST_BYTES = 2048
-
-
-class NotCut(ValueError):
-    """Why a function has no stencil."""
+#: Targets that are reached by their distance.
+_PLACES = (*ONWARD, NUMBER["i"], NUMBER["hot"], NUMBER["cold"])
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,9 @@ def _data_offsets(found: ObjectFile) -> tuple[bytes, dict[str, int]]:
 
 
 class _Cutter:
-    def __init__(self, found: ObjectFile, externals: dict[str, str]) -> None:
+    def __init__(self, found: ObjectFile, externals: dict[str, str], machine: Machine) -> None:
         self.found = found
+        self.machine = machine
         self.names = externals
         self.sections = {section.name: section for section in found.sections}
         self.result = Cut()
@@ -88,10 +87,9 @@ class _Cutter:
         if section in self.data:
             return NUMBER["data"], self.data[section] + symbol.value
         if symbol.section == 0 and name in self.names:
-            opcode = code[relocation.offset - 1]
-            if opcode == _CALL:
+            if self.machine.is_call(code, relocation.offset):
                 raise NotCut(f"calls {name}")
-            if opcode != _JUMP and not 0x80 <= opcode <= 0x8F:
+            if not self.machine.is_jump(code, relocation.offset):
                 raise NotCut(f"uses the address of {name}")
             if name not in self.result.externals:
                 if len(self.result.externals) == MOST_EXTERNALS:
@@ -103,11 +101,11 @@ class _Cutter:
     def patches(self, section: Section, base: int, op: str) -> list[Patch]:
         found = []
         for relocation in section.relocations:
-            kind = _R_X86_64.get(relocation.kind)
+            kind = self.machine.kinds.get(relocation.kind)
             if kind is None:
                 raise NotCut(f"relocation {relocation.kind} of {relocation.symbol.name}")
             target, value = self.target(relocation, op, section.data)
-            if kind != PC32 and target in (*ONWARD, NUMBER["i"], NUMBER["hot"], NUMBER["cold"]):
+            if kind not in self.machine.relative and target in _PLACES:
                 raise NotCut(f"an absolute address of {relocation.symbol.name}")
             found.append(Patch(base + relocation.offset, kind, target, value + relocation.addend))
         return found
@@ -122,16 +120,17 @@ class _Cutter:
         patches = self.patches(hot, 0, op)
         data, last = hot.data, 0
         end = [patch for patch in patches if patch.offset == len(data) - 4]
-        if end and data[-5] == _JUMP and end[0].target in ONWARD and end[0].addend == -4:
-            data, last = data[:-5], end[0].target
+        size = self.machine.last_jump(data)
+        if size and end and end[0].target in ONWARD and end[0].addend == self.machine.jump_addend:
+            data, last = data[:-size], end[0].target
             patches.remove(end[0])
         patches += self.patches(cold, len(data), op)
         return Stencil(op, data, cold.data, patches, last)
 
 
-def cut(found: ObjectFile, ops: list[str], externals: dict[str, str]) -> Cut:
+def cut(found: ObjectFile, ops: list[str], externals: dict[str, str], machine: Machine) -> Cut:
     """externals: C functions of other modules, by their C names."""
-    cutter = _Cutter(found, externals)
+    cutter = _Cutter(found, externals, machine)
     for op in ops:
         try:
             cutter.result.stencils.append(cutter.cut(op))
