@@ -7,9 +7,11 @@ errors   what goes wrong with a worker
 channel  what parent and worker say to each other
 process  what a worker does
 pool     the pool, in the parent
+executor the pool as an executor of the standard library
 """
 
 from guestdbg.workers.errors import WorkerDied, WorkerError
+from guestdbg.workers.executor import WorkerExecutor
 from guestdbg.workers.pool import WorkerPool
 
-__all__ = ["WorkerDied", "WorkerError", "WorkerPool"]
+__all__ = ["WorkerDied", "WorkerError", "WorkerExecutor", "WorkerPool"]

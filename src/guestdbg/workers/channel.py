@@ -30,10 +30,11 @@ class Drop(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Call a function with what was opened under a digest, and these arguments."""
+    """Call a function with what was opened under a digest, and these arguments; None: with these
+    alone."""
 
     function: str
-    digest: str
+    digest: str | None
     arguments: tuple[Any, ...]
 
 

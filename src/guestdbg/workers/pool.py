@@ -35,7 +35,7 @@ class _Shared(NamedTuple):
 class _Task(NamedTuple):
     future: Future[Any]
     job: Job
-    shared: _Shared
+    shared: _Shared | None
     timeout: float | None
 
 
@@ -109,15 +109,39 @@ class WorkerPool(Closing):
             self._tasks.put(_Task(future, job, self._shared[digest], timeout))
             return future
 
+    def call(
+        self, function: str, *arguments: Any, timeout: float | None = None
+    ) -> Future[Any]:
+        """Run ``function`` with ``arguments`` alone. The rest is as for ``submit``.
+
+        Raises:
+            WorkerError: the pool is closed.
+        """
+        with self._lock:
+            self._check_open()
+            future: Future[Any] = Future()
+            self._tasks.put(_Task(future, Job(function, None, arguments), None, timeout))
+            return future
+
     def _check_open(self) -> None:
         if self._closed:
             raise WorkerError("the pool of workers is closed")
 
+    def finish(self, *, wait: bool = True) -> None:
+        """Take nothing more, and end the workers when everything is done; ``wait`` until then."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for _ in self._threads:
+                    self._tasks.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+            self._forget()
+
     def close(self) -> None:
         """Kill the workers; what is not done is cancelled. Closing twice does nothing."""
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
         with contextlib.suppress(queue.Empty):
             while True:
@@ -130,6 +154,9 @@ class WorkerPool(Closing):
             worker.kill()
         for thread in self._threads:
             thread.join()
+        self._forget()
+
+    def _forget(self) -> None:
         for shared in self._shared.values():
             os.close(shared.descriptor)
         self._shared.clear()
@@ -168,7 +195,8 @@ class _Worker:
     def _do(self, task: _Task) -> Any:
         try:
             channel = self._started()
-            self._share(channel, task.shared)
+            if task.shared is not None:
+                self._share(channel, task.shared)
             channel.send(task.job)
             if not channel.waits(task.timeout):
                 self._end()

@@ -68,7 +68,8 @@ def _answer(job: Job, opened: dict[str, Any], failed: dict[str, BaseException]) 
     try:
         if job.digest in failed:
             raise failed[job.digest]
-        answer = Answer(named(job.function)(opened[job.digest], *job.arguments))
+        shared = () if job.digest is None else (opened[job.digest],)
+        answer = Answer(named(job.function)(*shared, *job.arguments))
         _check_sendable(job.function, answer)
         return answer
     except BaseException as error:

@@ -1,0 +1,252 @@
+"""The results of a campaign in its directory.
+
+    journal.jsonl     results that are in no other file yet, lines of JSON
+    results/N.parquet results in the order in which they came
+    results.parquet   all of them in the order of the cases, once all are done
+
+Each of these is whole, whatever ended the campaign. A result may be in two of them; results of one
+case are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from guestdbg.campaign.case import Case
+from guestdbg.campaign.errors import CampaignError
+from guestdbg.campaign.journal import Journal, read_lines
+from guestdbg.campaign.schedule import CaseNumbers
+from guestdbg.campaign.worker import Row
+from guestdbg.closing import Closing
+from guestdbg.tables import Column, ParquetWriter, Table, Values, library
+
+__all__ = ["COLUMNS", "ResultReader", "ResultWriter"]
+
+#: The columns of every campaign.
+COLUMNS = (
+    Column("case", "u64", "number of the case"),
+    Column("seed", "u64", "seed of the case"),
+    Column("outcome", "text", "the class of its outcome"),
+    Column("failure", "u8", "1: the outcome is a failure"),
+    Column("signature", "text", "what failures of the same kind have in common"),
+    Column("detail", "text", "more about the outcome"),
+)
+_PART_ROWS = 20_000
+_PART_SECONDS = 20.0
+#: Rows of a row group, where all are put in order.
+_GROUP = 1 << 16
+#: Bytes that are reserved for results which are computed and not written yet, for each worker.
+_RESERVE = 2 << 20
+
+
+class ResultReader:
+    """Reads the results, also while the campaign runs.
+
+    Args:
+        directory: of the campaign.
+        columns: of its job.
+        seed: of the campaign.
+    """
+
+    def __init__(self, directory: Path, columns: Sequence[Column], seed: int) -> None:
+        self.columns = (*COLUMNS, *columns)
+        self._seed = seed
+        self._directory = directory
+        self.parts = directory / "results"
+        self.whole = directory / "results.parquet"
+        self.journal = directory / "journal.jsonl"
+
+    def files(self) -> list[Path]:
+        """The Parquet files there are."""
+        parts = sorted(self.parts.glob("*.parquet")) if self.parts.is_dir() else []
+        return [*([self.whole] if self.whole.exists() else []), *parts]
+
+    def journalled(self) -> Iterator[Row]:
+        """The rows of the journal."""
+        width = len(self.columns) - 1
+        for line in read_lines(self.journal):
+            for row in line if isinstance(line, list) else ():
+                if isinstance(row, list) and len(row) == width and isinstance(row[0], int):
+                    yield row
+
+    def arrow(self) -> Any:
+        """All results, a ``pyarrow.Table`` in the order of the cases.
+
+        Raises:
+            CampaignError: a file is damaged. MissingLibrary: pyarrow is not installed.
+        """
+        arrow = library("pyarrow", "the results of a campaign")
+        tables = [self._read(path) for path in self.files()]
+        rows = list(self.journalled())
+        if rows or not tables:
+            tables.append(Table(self.values(rows)).to_arrow())
+        table = arrow.concat_tables(tables, promote_options="none").unify_dictionaries()
+        table = table.sort_by("case")
+        return _without_repeated(arrow, table)
+
+    def _read(self, path: Path) -> Any:
+        parquet = library("pyarrow.parquet", "the results of a campaign")
+        arrow = library("pyarrow", "the results of a campaign")
+        try:
+            table = parquet.read_table(path)
+        except (OSError, arrow.ArrowInvalid) as error:
+            raise CampaignError(f"{path}: the results in it cannot be read: {error}") from error
+        if table.column_names != [column.name for column in self.columns]:
+            raise CampaignError(f"{path}: its columns are not those of the campaign")
+        # As a part without rows has it, and the file with all of them.
+        return table.cast(Table(self.values([])).to_arrow().schema)
+
+    def values(self, rows: Sequence[Row]) -> list[Values]:
+        """Rows as columns."""
+        columns = list(zip(*rows, strict=True)) or [()] * (len(self.columns) - 1)
+        seeds = (Case.of(self._seed, number).seed for number in columns[0])
+        data = [columns[0], seeds, *columns[1:]]
+        return [
+            Values(column, map(int, each) if column.name == "failure" else each)
+            for column, each in zip(self.columns, data, strict=True)
+        ]
+
+    def table(self) -> Table:
+        """All results in the order of the cases. Raises as ``arrow``."""
+        table = self.arrow()
+        return Table(_values_of(table, self.columns))
+
+    def brief(self) -> Iterator[tuple[int, str, bool, str, str]]:
+        """Case, outcome, failure, signature and detail of each result, in the order of the cases.
+
+        Raises as ``arrow``.
+        """
+        table = self.arrow()
+        names = ("case", "outcome", "failure", "signature", "detail")
+        for batch in table.select(names).to_batches(_GROUP):
+            data = batch.to_pydict()
+            for case, outcome, failure, signature, detail in zip(
+                *(data[name] for name in names), strict=True
+            ):
+                yield case, outcome, bool(failure), signature, detail
+
+
+class ResultWriter(Closing):
+    """Adds results.
+
+    Attributes:
+        done: the cases that have one.
+
+    Raises:
+        OSError: the disk is full. MissingLibrary: pyarrow is not installed.
+    """
+
+    def __init__(self, reader: ResultReader, done: Iterable[int], workers: int) -> None:
+        ParquetWriter.check()
+        self._reader = reader
+        reader.parts.mkdir(exist_ok=True)
+        for unfinished in reader.parts.glob(".*.tmp"):
+            unfinished.unlink()
+        self.done = CaseNumbers()
+        for number in done:
+            self.done.add(number)
+        self._rows = list(reader.journalled())
+        self._journal = Journal(reader.journal, _RESERVE * (workers + 1))
+        self._part_at = time.monotonic()
+        numbers = [int(each.stem) for each in reader.parts.glob("*.parquet") if each.stem.isdigit()]
+        self._part = max(numbers, default=0)
+        self._part_problem: OSError | None = None
+
+    @property
+    def full(self) -> OSError | None:
+        """Why no more results should be computed: there would be no room for them."""
+        return self._journal.full or self._part_problem
+
+    def add(self, rows: Sequence[Row]) -> list[Row]:
+        """Write results. Returns those of cases that had none.
+
+        Raises:
+            OSError: they cannot be written, and are not there.
+        """
+        new = [row for row in rows if row[0] not in self.done]
+        if not new:
+            return new
+        self._journal.append(new)
+        for row in new:
+            self.done.add(row[0])
+        self._rows += new
+        if len(self._rows) >= _PART_ROWS or time.monotonic() - self._part_at > _PART_SECONDS:
+            self.write_part()
+        return new
+
+    def write_part(self) -> None:
+        """Write what is only in the journal to a file of its own; it stays there if it cannot."""
+        self._part_at = time.monotonic()
+        if not self._rows:
+            return
+        path = self._reader.parts / f"{self._part + 1:06}.parquet"
+        try:
+            _write_parquet(path, self._reader.columns, [self._reader.values(self._rows)])
+        except OSError as error:
+            self._part_problem = error
+            return
+        self._part_problem = None
+        self._part += 1
+        self._journal.clear()
+        self._rows.clear()
+
+    def finish(self) -> None:
+        """All are done: put them in order, in one file, in place of the others."""
+        self.write_part()
+        parts = list(self._reader.parts.glob("*.parquet"))
+        if self._rows or not parts:
+            return
+        table = self._reader.arrow()
+        groups = (
+            _values_of(table.slice(at, _GROUP), self._reader.columns)
+            for at in range(0, len(table), _GROUP)
+        )
+        _write_parquet(self._reader.whole, self._reader.columns, groups)
+        for part in parts:
+            part.unlink()
+
+    def close(self) -> None:
+        """Write what is left. Closing twice does nothing."""
+        self.write_part()
+        self._journal.close()
+
+
+def _values_of(table: Any, columns: Sequence[Column]) -> list[Values]:
+    return [Values(column, table.column(column.name).to_pylist()) for column in columns]
+
+
+def _without_repeated(arrow: Any, table: Any) -> Any:
+    """A sorted table with the first of each case."""
+    cases = table.column("case")
+    if len(cases) < 2:
+        return table
+    compute = library("pyarrow.compute", "the results of a campaign")
+    differs = compute.not_equal(cases.slice(1), cases.slice(0, len(cases) - 1))
+    if compute.all(differs).as_py():
+        return table
+    return table.filter(arrow.chunked_array([arrow.array([True]), *differs.chunks]))
+
+
+def _write_parquet(
+    path: Path, columns: Sequence[Column], groups: Iterable[Sequence[Values]]
+) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            with ParquetWriter(file, columns) as writer:
+                for values in groups:
+                    writer.write(values)
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,333 @@
+"""What runs in a worker: cases of a campaign that it knows by its digest.
+
+A worker is a process of any executor, and may run several cases at a time in threads. What it needs
+of a campaign, the job and its files, it takes from the campaign's directory if it can read that;
+otherwise it says what is missing, and is sent it once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from guestdbg.campaign.case import Case
+from guestdbg.campaign.errors import CampaignError
+from guestdbg.campaign.job import DETAIL_MAX, Job, Minimised, Result, Runner, empty
+
+__all__ = [
+    "ERROR",
+    "Examined",
+    "Missing",
+    "Played",
+    "Row",
+    "Ticket",
+    "digest_of",
+    "examine",
+    "file_of",
+    "forget",
+    "load_job",
+    "play",
+    "played_case",
+]
+
+#: The class of cases whose runner has raised.
+ERROR = "error"
+
+#: What a process keeps at most of campaigns that it has worked for.
+_KEPT = 2
+#: Characters of evidence that are kept.
+_EVIDENCE_MAX = 16_384
+#: How often a worker looks whether a case takes too long, in seconds.
+_LOOK = 0.5
+
+#: Case, outcome, whether it is a failure, signature, detail, and the values of the job's columns.
+Row = list[Any]
+#: By signature: the first of these cases, and its evidence.
+Evidence = dict[str, tuple[int, str]]
+
+
+class Ticket(NamedTuple):
+    """What a task says of its campaign: as little as possible.
+
+    Attributes:
+        directory: of the campaign; "": workers cannot read it.
+        job: digest of the pickled job.
+        files: digests of the files that belong to it.
+        seed: of the campaign.
+        home: the process that runs the campaign: its host and its number.
+        seconds: a worker that needs longer for one case ends itself; None: there is no such limit.
+    """
+
+    directory: str
+    job: str
+    files: tuple[str, ...]
+    seed: int
+    home: tuple[str, int]
+    seconds: float | None
+
+
+class Missing(NamedTuple):
+    """The worker has not got what these digests are of. ``worker`` says which one it is."""
+
+    digests: tuple[str, ...]
+    worker: str
+
+
+class Played(NamedTuple):
+    """The results of some cases.
+
+    Attributes:
+        rows: one for each case, in their order.
+        evidence: of the failures among them.
+        seconds: how long they took.
+        worker: which process it was.
+    """
+
+    rows: list[Row]
+    evidence: Evidence
+    seconds: float
+    worker: str
+
+
+class Examined(NamedTuple):
+    """A failure that was looked at more closely; ``error`` says why it was not."""
+
+    case: int
+    minimised: Minimised | None
+    error: str = ""
+
+
+class _Known:
+    """A campaign as one process has it: its job, what that has loaded, a runner of each thread."""
+
+    def __init__(self, contents: Mapping[str, bytes], job: str) -> None:
+        self.job = load_job(contents[job])
+        self.loaded = self.job.load(lambda digest: contents[digest])
+        self._runners = threading.local()
+
+    def runner(self) -> Runner:
+        runner: Runner | None = getattr(self._runners, "runner", None)
+        if runner is None:
+            runner = self._runners.runner = self.job.runner(self.loaded)
+        return runner
+
+    def end_runner(self) -> None:
+        """The next case of this thread gets a new one."""
+        runner: Runner | None = self._runners.__dict__.pop("runner", None)
+        if runner is not None:
+            with contextlib.suppress(Exception):  # it is broken, which is why it is ended
+                runner.close()
+
+
+_known: OrderedDict[str, _Known] = OrderedDict()
+_lock = threading.Lock()
+
+
+def digest_of(contents: bytes) -> str:
+    """The digest by which a worker knows something: SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(contents).hexdigest()
+
+
+def file_of(directory: str | os.PathLike[str], digest: str) -> Path:
+    """Where a campaign has the file with this digest."""
+    return Path(directory) / "files" / digest
+
+
+def identity() -> str:
+    """This process, as no other is called."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def load_job(pickled: bytes) -> Job:
+    """The job again.
+
+    Raises:
+        CampaignError: it cannot be made here: a module is missing, or Python is another version.
+    """
+    try:
+        job = pickle.loads(pickled)
+    except Exception as error:
+        raise CampaignError(
+            f"the job of the campaign cannot be loaded here: {type(error).__name__}: {error}. It "
+            "needs the same modules, and the same version of Python, as where it was made"
+        ) from error
+    if not isinstance(job, Job):
+        raise CampaignError(f"the job of the campaign is a {type(job).__name__}, and no Job")
+    return job
+
+
+def forget(job: str) -> None:
+    """Do without what is known of a campaign; this thread's runner is closed."""
+    with _lock:
+        known = _known.pop(job, None)
+    if known is not None:
+        known.end_runner()
+        if hasattr(known.loaded, "close"):
+            known.loaded.close()
+
+
+def _campaign(ticket: Ticket, sent: Mapping[str, bytes]) -> _Known | Missing:
+    with _lock:
+        known = _known.get(ticket.job)
+        if known is not None:
+            _known.move_to_end(ticket.job)
+            return known
+        contents: dict[str, bytes] = {}
+        for digest in (ticket.job, *ticket.files):
+            found = sent.get(digest) or _read(ticket.directory, digest)
+            if found is not None:
+                contents[digest] = found
+        missing = [d for d in (ticket.job, *ticket.files) if d not in contents]
+        if missing:
+            return Missing(tuple(missing), identity())
+        known = _known[ticket.job] = _Known(contents, ticket.job)
+        while len(_known) > _KEPT:
+            # Another thread may be using it: its runners go when nobody does.
+            _known.popitem(last=False)
+        return known
+
+
+def _read(directory: str, digest: str) -> bytes | None:
+    """The contents of a file of the campaign, if it can be read here and is the right one."""
+    if not directory:
+        return None
+    try:
+        contents = file_of(directory, digest).read_bytes()
+    except OSError:
+        return None
+    return contents if digest_of(contents) == digest else None
+
+
+# ---- one case --------------------------------------------------------------------------------
+
+
+def _text(text: str, most: int = DETAIL_MAX) -> str:
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    # Tables and JSON take text that is Unicode.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _row(job: Job, case: Case, result: Result) -> Row:
+    if len(result.values) != len(job.columns):
+        raise CampaignError(
+            f"case {case.number} has {len(result.values)} values, and its job {len(job.columns)} "
+            "columns"
+        )
+    signature = _text(" ".join((result.signature or result.outcome).split()))
+    detail = _text(" ".join(result.detail.split()))
+    return [
+        case.number,
+        _text(result.outcome),
+        bool(result.failure),
+        signature if result.failure else "",
+        detail,
+        *result.values,
+    ]
+
+
+def _failed(job: Job, error: BaseException) -> Result:
+    """What became of a case whose runner has raised."""
+    kind = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {frames[-1].name}:{frames[-1].lineno}" if frames else ""
+    values = tuple(map(empty, job.columns))
+    return Result(
+        ERROR,
+        True,
+        f"{ERROR}: {kind}{where}",
+        f"{kind}: {error}",
+        values,
+        "".join(traceback.format_exception(error)),
+    )
+
+
+def played_case(known: _Known, case: Case) -> tuple[Row, Result]:
+    """Run one case; whatever its runner raises is its result."""
+    try:
+        result = known.runner().run(case)
+        return _row(known.job, case, result), result
+    except Exception as error:
+        known.end_runner()
+        result = _failed(known.job, error)
+        return _row(known.job, case, result), result
+
+
+# ---- tasks -----------------------------------------------------------------------------------
+
+
+def play(
+    ticket: Ticket, numbers: Sequence[int], sent: Mapping[str, bytes] | None = None
+) -> Played | Missing:
+    """Run the cases with these numbers. ``sent`` are files that this worker has missed."""
+    known = _campaign(ticket, sent or {})
+    if isinstance(known, Missing):
+        return known
+    rows: list[Row] = []
+    evidence: Evidence = {}
+    started = time.perf_counter()
+    with _Watchdog(ticket) as watchdog:
+        for number in numbers:
+            watchdog.begin()
+            row, result = played_case(known, Case.of(ticket.seed, number))
+            rows.append(row)
+            if result.failure and row[3] not in evidence:
+                evidence[row[3]] = (number, _text(result.evidence, _EVIDENCE_MAX))
+    return Played(rows, evidence, time.perf_counter() - started, identity())
+
+
+def examine(
+    ticket: Ticket, number: int, sent: Mapping[str, bytes] | None = None
+) -> Examined | Missing:
+    """Minimise the failure of a case."""
+    known = _campaign(ticket, sent or {})
+    if isinstance(known, Missing):
+        return known
+    case = Case.of(ticket.seed, number)
+    try:
+        _, result = played_case(known, case)
+        return Examined(number, known.runner().minimise(case, result))
+    except Exception as error:
+        known.end_runner()
+        return Examined(number, None, _text(f"{type(error).__name__}: {error}"))
+
+
+class _Watchdog:
+    """Ends a worker in which one case takes too long, so that others can go on.
+
+    Only a process of its own is ended: not one in which the campaign itself runs.
+    """
+
+    def __init__(self, ticket: Ticket) -> None:
+        own = (socket.gethostname(), os.getpid()) != ticket.home
+        self._seconds = ticket.seconds if own else None
+        self._begun = time.monotonic()
+        self._over = threading.Event()
+
+    def begin(self) -> None:
+        """The next case begins."""
+        self._begun = time.monotonic()
+
+    def _watch(self) -> None:
+        assert self._seconds is not None
+        while not self._over.wait(_LOOK):
+            if time.monotonic() - self._begun > self._seconds:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def __enter__(self) -> _Watchdog:
+        if self._seconds is not None:
+            threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
