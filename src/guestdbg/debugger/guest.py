@@ -292,6 +292,20 @@ class Guest(PointMethods, IntegerAccess, Closing):
             return trace.InstructionTrace(self, to, start, stop)
         return trace.Trace(self, start, stop, what=what, to=to, arguments=arguments)
 
+    def campaign(
+        self, directory: str | os.PathLike[str], vary: Any, cases: int | None = None, **options: Any
+    ) -> Any:
+        """Many runs from here, each a little different: a ``guestdbg.campaign.Campaign``.
+
+        ``vary`` is called with each ``Case`` and gives what differs in it. Arguments and errors are
+        those of ``guestdbg.guest_campaign.campaign``.
+        """
+        self._check_open()
+        self._guard.check_stopped("the cases of a campaign begin at a stopped guest")
+        # guest_campaign is a layer above this one: it is imported only if this is called.
+        module = import_module("guestdbg.guest_campaign")
+        return module.campaign(self, directory, vary, cases, **options)
+
     def report(
         self,
         path: str | os.PathLike[str] | None = None,
