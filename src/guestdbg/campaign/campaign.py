@@ -57,10 +57,19 @@ class Summary:
         """Whether all cases have results."""
         return self.done == self.cases
 
+    @property
+    def all_failed(self) -> str | None:
+        """The signature that all cases have: something is wrong with the campaign itself."""
+        if self.done > 1 and len(self.failures) == 1 and self.failures[0].count == self.done:
+            return self.failures[0].signature
+        return None
+
     def __str__(self) -> str:
         of = "" if self.cases is None else f" of {self.cases:,}"
         lines = [f"{self.done:,}{of} cases"]
         lines += [f"  {count:>10,} {outcome}" for outcome, count in self.counts.most_common()]
+        if self.all_failed is not None:
+            lines.append(f"every case is a failure of the same kind: {self.all_failed}")
         if self.failures:
             lines.append(f"{len(self.failures):,} failures that differ:")
         for each in self.failures[:_SHOWN]:

@@ -32,6 +32,8 @@ class Crew(Closing):
 
     #: What a future raises if the worker died that ran it, and the executor goes on.
     died: tuple[type[BaseException], ...] = ()
+    #: Whether ``resubmit`` reaches the worker that it is meant for.
+    pins = False
 
     def __init__(self, executor: Executor, width: int | None = None) -> None:
         self._executor = executor
@@ -86,6 +88,8 @@ class _ThisProcess(Executor):
 
 class _DaskCrew(Crew):
     """A cluster of ``dask.distributed``. It runs a task again elsewhere if its worker dies."""
+
+    pins = True
 
     def __init__(self, client: Any) -> None:
         distributed = sys.modules["distributed"]

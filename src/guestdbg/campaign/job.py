@@ -29,8 +29,9 @@ class Result(NamedTuple):
             one signature are reported once and counted. "": the outcome alone.
         detail: more, in one line.
         values: of the job's columns.
-        evidence: of a failure, more text (a traceback, the end of a console). It is kept for the
-            first case with this signature.
+        evidence: of a failure, more text (a traceback, the end of a console), or a function that
+            gives it, which is called before the next case. It is kept for the first case with this
+            signature.
     """
 
     outcome: str
@@ -38,7 +39,12 @@ class Result(NamedTuple):
     signature: str = ""
     detail: str = ""
     values: tuple[Any, ...] = ()
-    evidence: str = ""
+    evidence: str | Callable[[], str] = ""
+
+    @property
+    def text(self) -> str:
+        """The evidence."""
+        return self.evidence if isinstance(self.evidence, str) else self.evidence()
 
 
 class Minimised(NamedTuple):

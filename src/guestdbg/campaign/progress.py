@@ -59,6 +59,8 @@ class Rate:
     def at(self, done: int) -> float:
         """The rate, now that ``done`` are done since it was made."""
         now = time.monotonic()
+        if not done:  # workers are starting
+            self._seen.clear()
         self._seen.append((now, done))
         while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW:
             self._seen.popleft()

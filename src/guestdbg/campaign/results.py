@@ -62,11 +62,6 @@ class ResultReader:
         self.whole = directory / "results.parquet"
         self.journal = directory / "journal.jsonl"
 
-    def files(self) -> list[Path]:
-        """The Parquet files there are."""
-        parts = sorted(self.parts.glob("*.parquet")) if self.parts.is_dir() else []
-        return [*([self.whole] if self.whole.exists() else []), *parts]
-
     def journalled(self) -> Iterator[Row]:
         """The rows of the journal."""
         width = len(self.columns) - 1
@@ -82,10 +77,12 @@ class ResultReader:
             CampaignError: a file is damaged. MissingLibrary: pyarrow is not installed.
         """
         arrow = library("pyarrow", "the results of a campaign")
-        tables = [self._read(path) for path in self.files()]
-        rows = list(self.journalled())
-        if rows or not tables:
-            tables.append(Table(self.values(rows)).to_arrow())
+        # Results go from the journal to a part, and from the parts to the whole, while this reads:
+        # so it reads in this order, and finds them in one place or in two.
+        tables = [Table(self.values(list(self.journalled()))).to_arrow()]
+        parts = sorted(self.parts.glob("*.parquet")) if self.parts.is_dir() else []
+        found = (self._read(path) for path in [*parts, self.whole])
+        tables += [table for table in found if table is not None]
         table = arrow.concat_tables(tables, promote_options="none").unify_dictionaries()
         table = table.sort_by("case")
         return _without_repeated(arrow, table)
@@ -95,6 +92,8 @@ class ResultReader:
         arrow = library("pyarrow", "the results of a campaign")
         try:
             table = parquet.read_table(path)
+        except FileNotFoundError:
+            return None
         except (OSError, arrow.ArrowInvalid) as error:
             raise CampaignError(f"{path}: the results in it cannot be read: {error}") from error
         if table.column_names != [column.name for column in self.columns]:

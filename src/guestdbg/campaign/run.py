@@ -45,11 +45,7 @@ _BROKEN = (BrokenExecutor, CancelledError, RuntimeError, OSError, TimeoutError)
 
 
 class Run(Closing):
-    """Runs the cases of a campaign on a crew.
-
-    Attributes:
-        sent: how often files were sent to a worker that could not read them.
-    """
+    """Runs the cases of a campaign on a crew."""
 
     def __init__(
         self,
@@ -65,7 +61,7 @@ class Run(Closing):
         self._ticket = ticket
         self._notes_file = notes
         self._crew = crew
-        self.sent = 0
+        self._sending: dict[str, Future[Any]] = {}
         self._reported_at = 0.0
         self._started = time.monotonic()
         self._rate = Rate()
@@ -110,6 +106,8 @@ class Run(Closing):
     def _deal_out(self, pending: dict[Future[Any], Sequence[int]], schedule: Schedule) -> bool:
         """Have something to do for each worker. Returns whether there was more."""
         more = True
+        if self._sending:
+            return True  # what would be dealt out would come to workers that wait for files, too
         while more and len(pending) < (_QUEUED + 1) * self._crew.width:
             self._check_room()
             more = bool(numbers := schedule.next(self._crew.width))
@@ -144,6 +142,8 @@ class Run(Closing):
         self, future: Future[Any], numbers: Sequence[int], schedule: Schedule
     ) -> Future[Any] | None:
         """Take in a task that is done; a task that runs these cases in its place, or None."""
+        for worker in [w for w, sent in self._sending.items() if sent is future]:
+            del self._sending[worker]
         try:
             played = future.result()
         except self._crew.died as error:
@@ -160,7 +160,12 @@ class Run(Closing):
         except Exception as error:
             raise self._cannot_run(error) from error
         if isinstance(played, Missing):
-            return self._send(played, play, numbers)
+            worker = played.worker if self._crew.pins else ""
+            if worker in self._sending:
+                schedule.again(numbers)
+                return None
+            self._sending[worker] = self._send(played, play, numbers)
+            return self._sending[worker]
         assert isinstance(played, Played)
         schedule.took(len(played.rows), played.seconds)
         self._add(played.rows, played.evidence)
@@ -168,7 +173,6 @@ class Run(Closing):
 
     def _send(self, missing: Missing, function: Callable[..., Any], argument: Any) -> Future[Any]:
         """Send a worker what it has not got, and have it run the task."""
-        self.sent += 1
         files = {digest: read_file(self._directory, digest) for digest in missing.digests}
         try:
             return self._crew.resubmit(missing.worker, files, function, self._ticket, argument)

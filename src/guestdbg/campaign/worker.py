@@ -248,7 +248,7 @@ def _failed(job: Job, error: BaseException) -> Result:
         f"{ERROR}: {kind}{where}",
         f"{kind}: {error}",
         values,
-        "".join(traceback.format_exception(error)),
+        lambda: "".join(traceback.format_exception(error)),
     )
 
 
@@ -282,7 +282,7 @@ def play(
             row, result = played_case(known, Case.of(ticket.seed, number))
             rows.append(row)
             if result.failure and row[3] not in evidence:
-                evidence[row[3]] = (number, _text(result.evidence, _EVIDENCE_MAX))
+                evidence[row[3]] = (number, _text(result.text, _EVIDENCE_MAX))
     return Played(rows, evidence, time.perf_counter() - started, identity())
 
 
@@ -296,6 +296,8 @@ def examine(
     case = Case.of(ticket.seed, number)
     try:
         _, result = played_case(known, case)
+        if result.outcome == ERROR:  # the runner has raised, and cannot say what else would
+            return Examined(number, None)
         return Examined(number, known.runner().minimise(case, result))
     except Exception as error:
         known.end_runner()

@@ -2,6 +2,7 @@
 
 running       what the commands that run a guest share: options, terminal, hits, summary
 explain       a register in words; the registers that a watch or break would arm
+campaign      thousands of runs of a guest from one place
 caps          what the provider can do
 check         the conformance suite
 differential  random programs on two KVMs, compared exit by exit

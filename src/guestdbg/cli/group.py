@@ -28,6 +28,7 @@ class Commands(click.Group):
     """Subcommands by name, imported when used: `explain` does not need the debugger."""
 
     modules: ClassVar = {
+        "campaign": "guestdbg.cli.campaign",
         "caps": "guestdbg.cli.caps",
         "check": "guestdbg.cli.check",
         "differential": "guestdbg.cli.differential",

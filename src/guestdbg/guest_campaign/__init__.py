@@ -10,6 +10,9 @@ runner        runs one case after the other on one guest
 job           the same as the job of a campaign (``guestdbg.campaign``)
 make          ``guest.campaign``
 replay        a case again, with its guest
+generators    random bytes and mutations, for those who write no program
+toml_file     a campaign as TOML
+campaign_file a campaign as a file, of Python or TOML
 """
 
 from guestdbg.guest_campaign.changes import (

@@ -202,7 +202,7 @@ class GuestRunner(Runner):
             signature,
             outcome.detail,
             (run.instructions, run.stop.pc, where),
-            self._evidence(run) if failure else "",
+            (lambda: self._evidence(run)) if failure else "",
         )
 
     def _signature(self, run: CaseRun, outcome: Outcome) -> str:
@@ -212,6 +212,8 @@ class GuestRunner(Runner):
         if outcome.name == _EXCEPTION:
             return f"{outcome.name}: {outcome.detail}"
         if run.stop.reason in ("limit", "timeout", "idle"):
+            if outcome.name != run.stop.reason:
+                return outcome.name  # a classifier's: it has looked at something else
             # Where it happens to be in its loop does not matter.
             return f"{outcome.name}: in {self._function(run.stop.pc)}"
         if run.stop.reason in ("exit", "panic"):
@@ -247,7 +249,7 @@ class GuestRunner(Runner):
             f"{outcome}: {kind}{where}",
             f"{kind}: {error}",
             values,
-            "".join(traceback.format_exception(error)),
+            lambda: "".join(traceback.format_exception(error)),
         )
 
     def _location(self, address: int) -> Location:

@@ -51,7 +51,7 @@ class Terminal:
         """Write console output of the guest."""
         if self._stdout is None or not data:
             return
-        self._clear_progress()
+        self.clear_progress()
         try:
             self._stdout.write(data)
             self._stdout.flush()
@@ -69,7 +69,7 @@ class Terminal:
 
     def line(self, *parts: StyledLine | RenderableType) -> None:
         """Write something of guestdbg, on lines of its own."""
-        self._clear_progress()
+        self.clear_progress()
         if self._shared and self._mid_line and self._stdout is not None:
             self._stdout.write(b"\n")
             self._stdout.flush()
@@ -98,7 +98,8 @@ class Terminal:
         self._lines.file.flush()
         self._progress_shown = True
 
-    def _clear_progress(self) -> None:
+    def clear_progress(self) -> None:
+        """Take the progress line away."""
         if self._progress_shown:
             self._lines.file.write("\r\x1b[K")
             self._lines.file.flush()

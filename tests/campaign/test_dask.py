@@ -1,0 +1,124 @@
+"""Campaigns on a real Dask cluster of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress
+from guestdbg.campaign.worker import digest_of
+from tests.campaign.jobs import Arithmetic, Deadly
+
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A client of a cluster with two workers, each a process that is started again if it dies."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def test_a_cluster_gives_the_same_table(client: Any, tmp_path: Path) -> None:
+    serial = Campaign.create(tmp_path / "serial", Arithmetic(), 3000, seed=5)
+    serial.run(workers=0)
+    campaign = Campaign.create(tmp_path / "dask", Arithmetic(), 3000, seed=5)
+    summary = campaign.run(client.get_executor())
+    assert campaign.to_arrow().equals(serial.to_arrow())
+    assert summary == serial.summary()  # with what is minimised
+
+
+def test_files_are_sent_once_to_each_worker(client: Any, tmp_path: Path) -> None:
+    file = os.urandom(1 << 20)
+    job = Arithmetic(file=digest_of(file))
+    campaign = Campaign.create(tmp_path / "c", job, 600, seed=5, files=[file])
+    sent = []
+    scatter = client.scatter
+    client.scatter = lambda *args, **options: sent.append(options["workers"]) or scatter(
+        *args, **options
+    )
+    try:
+        campaign.run(client, send_files=True)
+    finally:
+        client.scatter = scatter
+    assert sorted(map(tuple, sent)) == sorted(
+        (address,) for address in client.scheduler_info()["workers"]
+    )
+    assert campaign.summary().counts.total() == 600
+
+
+def test_a_worker_that_is_killed_is_replaced(client: Any, tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Arithmetic(0.002), 1500, seed=5)
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        if not killed and progress.done > 100:
+            pid = next(iter(client.run(os.getpid).values()))
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    summary = campaign.run(client, on_progress=kill)
+    assert killed
+    assert summary.counts["worker died"] == 0
+    whole = Campaign.create(tmp_path / "d", Arithmetic(), 1500, seed=5)
+    whole.run(workers=0)
+    assert campaign.to_arrow().equals(whole.to_arrow())
+
+
+def test_a_case_that_kills_its_worker_is_found(client: Any, tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Deadly([5], [], str(tmp_path)), 8)
+    # So that it does not take a worker four times for each attempt.
+    client.run_on_scheduler(_allow_one_failure)
+    summary = campaign.run(client)
+    assert summary.counts == {"ok": 7, "worker died": 1}
+    assert [failure.case for failure in summary.failures] == [5]
+
+
+def _allow_one_failure(dask_scheduler: Any) -> None:
+    dask_scheduler.allowed_failures = 0
+
+
+def test_a_cluster_that_vanishes(tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Arithmetic(0.002), 3000, seed=5)
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, processes=True
+    )
+    client = distributed.Client(cluster, set_as_default=False)
+    closing: list[threading.Thread] = []
+
+    def close(progress: Progress) -> None:
+        if not closing and progress.done > 50:
+            closing.append(threading.Thread(target=cluster.close))
+            closing[0].start()
+
+    with client, pytest.raises(ExecutorLost, match="can be resumed"):
+        started = time.monotonic()
+        campaign.run(client, on_progress=close)
+    assert time.monotonic() - started < 60
+    closing[0].join()
+    done = campaign.summary().done
+    assert 50 < done < 3000
+    assert campaign.run(workers=2).complete
+
+
+def test_a_client_that_is_closed(tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Arithmetic(), 10)
+    with distributed.LocalCluster(
+        n_workers=1, dashboard_address=None, processes=False
+    ) as cluster:
+        client = distributed.Client(cluster, set_as_default=False)
+        client.close()
+        with pytest.raises(CampaignError, match="executor runs nothing any more"):
+            campaign.run(client)
