@@ -10,7 +10,8 @@ where there is no memory.
 from pathlib import Path
 
 import guestdbg
-from guestdbg.guest_campaign import At, Change
+from guestdbg.campaign import Case
+from guestdbg.guest_campaign import At, CaseRun, Change
 
 #: Cases end after so many instructions: 465 jobs are done by then.
 INSTRUCTIONS = 200_000
@@ -28,19 +29,19 @@ SETTINGS = {
 class FlipBit(Change):
     """One bit of a variable becomes its opposite."""
 
-    def __init__(self, where, bit):
+    def __init__(self, where: str, bit: int) -> None:
         self.where, self.bit = where, bit
 
-    def apply(self, guest):
+    def apply(self, guest: guestdbg.Guest) -> None:
         address = guest.resolve(self.where).address + self.bit // 8
         byte = guest.read(address, 1)[0]
         guest.write(address, bytes([byte ^ 1 << self.bit % 8]))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"bit {self.bit} of {self.where} flipped"
 
 
-def start():
+def start() -> guestdbg.Guest:
     """The guest where the cases begin."""
     queue = Path(__file__).parent / "queue.elf"
     guest = guestdbg.load(queue, provider="soft", console=None)
@@ -48,14 +49,14 @@ def start():
     return guest
 
 
-def vary(case):
+def vary(case: Case) -> Change:
     """What differs in a case: which bit, and when."""
     chance = case.random
     bits = 8 * 272  # of the variable `queue`
     return At(chance.randrange(INSTRUCTIONS), FlipBit("queue", chance.randrange(bits)))
 
 
-def classify(run):
+def classify(run: CaseRun) -> str | None:
     """The last word about a case: None leaves it as it is."""
     if run.stop.reason != "limit":
         return None

@@ -16,16 +16,26 @@ from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress
 from guestdbg.campaign.worker import digest_of
 from tests.campaign.jobs import Arithmetic, Deadly
 
+dask = pytest.importorskip("dask", reason="distributed is not installed")
 distributed = pytest.importorskip("distributed", reason="distributed is not installed")
 
 
+def cluster_of(workers: int, directory: Path, *, processes: bool = True) -> Any:
+    dask.config.set(temporary_directory=str(directory))
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=processes,
+        dashboard_address=":0",
+        local_directory=str(directory),
+    )
+
+
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of a cluster with two workers, each a process that is started again if it dies."""
     with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
-        ) as cluster,
+        cluster_of(2, tmp_path_factory.mktemp("dask")) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
@@ -46,8 +56,8 @@ def test_files_are_sent_once_to_each_worker(client: Any, tmp_path: Path) -> None
     campaign = Campaign.create(tmp_path / "c", job, 600, seed=5, files=[file])
     sent = []
     scatter = client.scatter
-    client.scatter = lambda *args, **options: sent.append(options["workers"]) or scatter(
-        *args, **options
+    client.scatter = lambda *args, **options: (
+        sent.append(options["workers"]) or scatter(*args, **options)
     )
     try:
         campaign.run(client, send_files=True)
@@ -92,9 +102,7 @@ def _allow_one_failure(dask_scheduler: Any) -> None:
 
 def test_a_cluster_that_vanishes(tmp_path: Path) -> None:
     campaign = Campaign.create(tmp_path / "c", Arithmetic(0.002), 3000, seed=5)
-    cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, processes=True
-    )
+    cluster = cluster_of(1, tmp_path)
     client = distributed.Client(cluster, set_as_default=False)
     closing: list[threading.Thread] = []
 
@@ -103,8 +111,8 @@ def test_a_cluster_that_vanishes(tmp_path: Path) -> None:
             closing.append(threading.Thread(target=cluster.close))
             closing[0].start()
 
+    started = time.monotonic()
     with client, pytest.raises(ExecutorLost, match="can be resumed"):
-        started = time.monotonic()
         campaign.run(client, on_progress=close)
     assert time.monotonic() - started < 60
     closing[0].join()
@@ -115,9 +123,7 @@ def test_a_cluster_that_vanishes(tmp_path: Path) -> None:
 
 def test_a_client_that_is_closed(tmp_path: Path) -> None:
     campaign = Campaign.create(tmp_path / "c", Arithmetic(), 10)
-    with distributed.LocalCluster(
-        n_workers=1, dashboard_address=None, processes=False
-    ) as cluster:
+    with cluster_of(1, tmp_path, processes=False) as cluster:
         client = distributed.Client(cluster, set_as_default=False)
         client.close()
         with pytest.raises(CampaignError, match="executor runs nothing any more"):

@@ -176,7 +176,8 @@ def read_file(directory: Path, digest: str) -> bytes:
         raise CampaignError(str(error)) from error
     if digest_of(contents) != digest:
         raise CampaignError(
-            f"{path}: the file is damaged: its digest is not its name. Its results can still be read"
+            f"{path}: the file is damaged: its digest is not its name. The results can still be "
+            "read"
         )
     return contents
 

@@ -105,8 +105,9 @@ class _DaskCrew(Crew):
     def width(self) -> int:
         if time.monotonic() - self._refreshed > 2.0:
             self._refreshed = time.monotonic()
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            self._threads = max(1, sum(each["nthreads"] for each in workers))
+            # Without a scheduler there is nothing in it.
+            workers = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
+            self._threads = sum(each["nthreads"] for each in workers) or self._threads
         return self._threads
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:

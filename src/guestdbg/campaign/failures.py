@@ -61,9 +61,7 @@ class Failures:
             self._found[signature] = Failure(signature, outcome, case, 1, detail)
             return True
         if case < known.case:
-            self._found[signature] = Failure(
-                signature, outcome, case, known.count + 1, detail
-            )
+            self._found[signature] = Failure(signature, outcome, case, known.count + 1, detail)
             return True
         self._found[signature] = replace(known, count=known.count + 1)
         return False

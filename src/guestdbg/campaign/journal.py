@@ -1,4 +1,4 @@
-"""Lines that are added to a file, and are whole or not there, also on a full disk and after kill -9.
+"""A file of lines that are whole or not there, also on a full disk and after kill -9.
 
 Room for what is still to come is reserved in the file system: what was computed can be written
 even when there is no more. The reserved bytes are zeros after the last line.
@@ -101,11 +101,7 @@ def read_lines(path: Path) -> Iterator[Any]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        return
-    with file:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
         for line in file:
             # Zeros are reserved room; a line without an end was being written.
             if line[:1] == b"\0" or line[-1:] != b"\n":

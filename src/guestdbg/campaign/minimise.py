@@ -5,6 +5,7 @@ A. Zeller, R. Hildebrandt: Simplifying and Isolating Failure-Inducing Input, IEE
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -88,7 +89,7 @@ def simplest_bytes(data: bytes, fails: Callable[[bytes], bool], plain: int = 0) 
 
 def _split(items: _Items, parts: int) -> Sequence[_Items]:
     ends = [len(items) * n // parts for n in range(parts + 1)]
-    return [items[a:b] for a, b in zip(ends, ends[1:], strict=False) if a < b]
+    return [items[a:b] for a, b in itertools.pairwise(ends) if a < b]
 
 
 def _joined(pieces: Sequence[_Items], empty: _Items) -> _Items:

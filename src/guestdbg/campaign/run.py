@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from pathlib import Path
 from typing import Any
 
-from guestdbg.campaign.case import Case
 from guestdbg.campaign.directory import Manifest, read_file
 from guestdbg.campaign.errors import CampaignError, ExecutorLost
 from guestdbg.campaign.executors import Crew
@@ -67,6 +66,8 @@ class Run(Closing):
         self._rate = Rate()
         self._counts: Counter[str]
         self._done_before = 0
+        if (why := crew.lost()) is not None:
+            raise ExecutorLost(f"the executor runs nothing any more ({why})")
         with contextlib.ExitStack() as stack:
             try:
                 brief = list(results.brief())
@@ -110,7 +111,7 @@ class Run(Closing):
             return True  # what would be dealt out would come to workers that wait for files, too
         while more and len(pending) < (_QUEUED + 1) * self._crew.width:
             self._check_room()
-            more = bool(numbers := schedule.next(self._crew.width))
+            more = bool(numbers := schedule.next(self._crew.width, len(pending)))
             if more:
                 pending[self._submit(play, numbers)] = numbers
                 if self._arrived(pending, schedule, 0):
@@ -239,9 +240,7 @@ class Run(Closing):
 
     # ---- the end -----------------------------------------------------------------------------
 
-    def _take_last(
-        self, pending: dict[Future[Any], Sequence[int]], schedule: Schedule
-    ) -> None:
+    def _take_last(self, pending: dict[Future[Any], Sequence[int]], schedule: Schedule) -> None:
         """The campaign stops: what does not run is cancelled, what runs is waited for."""
         running = [future for future in pending if not future.cancel()]
         with contextlib.suppress(KeyboardInterrupt, CampaignError):

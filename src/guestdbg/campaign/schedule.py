@@ -13,6 +13,8 @@ _TASK_SECONDS = 0.25
 _MOST_IN_TASK = 1024
 #: Into how many parts a task is split whose worker has died.
 _PARTS = 16
+#: So many cases are run alone before the others go on.
+_SUSPECTS = 16
 
 
 class CaseNumbers:
@@ -54,13 +56,24 @@ class Schedule:
         self._done = done
         self._next = 0
         self._again: deque[Sequence[int]] = deque()
-        self._deaths: dict[int, int] = {}
+        self._suspects: deque[int] = deque()
+        self._alone: int | None = None
         self._size = 1
 
-    def next(self, width: int) -> Sequence[int]:
-        """The numbers of the next task; none: all are dealt out. ``width``: tasks at a time."""
+    def next(self, width: int, pending: int) -> Sequence[int]:
+        """The numbers of the next task; none: there are none now.
+
+        ``width``: tasks at a time; ``pending``: how many have not come back.
+        """
+        if self._alone is not None:
+            return ()
         if self._again:
             return self._again.popleft()
+        if self._suspects and (self._next == self._cases or len(self._suspects) >= _SUSPECTS):
+            if pending:
+                return ()
+            self._alone = self._suspects.popleft()
+            return (self._alone,)
         size = self._size
         if self._cases is not None:
             left = self._cases - self._next
@@ -74,25 +87,29 @@ class Schedule:
 
     def took(self, cases: int, seconds: float) -> None:
         """So many cases have taken so long."""
+        self._alone = None
         each = max(seconds / cases, 1e-7)
         # At most twice the size: the first cases of a worker take longer than others.
         self._size = max(1, min(int(_TASK_SECONDS / each), 2 * self._size, _MOST_IN_TASK))
 
     def again(self, numbers: Sequence[int]) -> None:
         """These were dealt out, and were not run."""
+        self._alone = None
         self._again.appendleft(numbers)
 
     def died(self, numbers: Sequence[int]) -> int | None:
         """A worker has died in one of these, so they are run again, in smaller tasks.
 
-        Returns the number of a case in which a worker has died twice, alone: that one is not.
+        Some executors blame each task that the worker had. So a case that is left is run with no
+        other task at all: if a worker dies then, too, it is the case. Returns its number.
         """
+        if self._alone is not None:
+            fatal, self._alone = self._alone, None
+            return fatal
         if len(numbers) == 1:
-            (number,) = numbers
-            self._deaths[number] = self._deaths.get(number, 0) + 1
-            if self._deaths[number] >= 2:
-                return number
-        self._again.extendleft(reversed(list(_split(numbers))))
+            self._suspects.extend(numbers)
+        else:
+            self._again.extendleft(reversed(list(_split(numbers))))
         return None
 
 

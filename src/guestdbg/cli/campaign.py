@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +212,7 @@ def replay(
     wants_guest = tui or listen is not None
     feed = _tui_feed() if tui else None
     printed = _print if feed is None else feed.print
-    with Replay(
-        found, case, minimised=minimised, history=wants_guest, console=printed
-    ) as again:
+    with Replay(found, case, minimised=minimised, history=wants_guest, console=printed) as again:
         sys.stdout.flush()
         result = again.result
         click.echo(_result_line(case, result.outcome, result.failure, result.detail), err=True)
@@ -225,7 +224,9 @@ def replay(
             return
         if not minimised and (differences := again.differences):
             for name, (before, now) in differences.items():
-                click.echo(f"guestdbg: {name} was {before!r} in the campaign, and is {now!r}", err=True)
+                click.echo(
+                    f"guestdbg: {name} was {before!r} in the campaign, and is {now!r}", err=True
+                )
             ctx.exit(EXIT_PROBLEM)
 
 
@@ -266,15 +267,15 @@ def _look_at(ctx: click.Context, guest: Any, listen: str | None, feed: Any) -> N
 # ---- running ---------------------------------------------------------------------------------
 
 
-def _run(
-    ctx: click.Context, made: Campaign, workers: int | None, scheduler: str | None
-) -> None:
+def _run(ctx: click.Context, made: Campaign, workers: int | None, scheduler: str | None) -> None:
     if workers is not None and scheduler is not None:
         raise click.UsageError("--workers is for processes of this machine, not with --scheduler")
     executor = None if scheduler is None else _connect(scheduler)
     terminal = Terminal(console=False)
     try:
-        summary = made.run(executor, workers=workers, on_progress=lambda p: terminal.progress(_line(p)))
+        summary = made.run(
+            executor, workers=workers, on_progress=lambda p: terminal.progress(_line(p))
+        )
     except KeyboardInterrupt:
         terminal.clear_progress()
         done = made.summary().done
@@ -298,7 +299,7 @@ _EXIT_FAILURES = 3
 
 def _connect(scheduler: str) -> Any:
     try:
-        import distributed
+        distributed: Any = import_module("distributed")
     except ImportError as error:
         raise CampaignError(
             "--scheduler needs distributed, which is not installed: pip install distributed (or "
@@ -376,8 +377,7 @@ def _show(found: Campaign, summary: Summary) -> None:
         click.echo(f"  and {len(summary.failures) - _SHOWN:,} more")
     click.echo(
         wrapped(
-            f"run one again: guestdbg campaign replay {found.directory} "
-            f"{summary.failures[0].case}",
+            f"run one again: guestdbg campaign replay {found.directory} {summary.failures[0].case}",
             hanging="  ",
         )
     )

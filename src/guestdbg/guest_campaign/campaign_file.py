@@ -106,9 +106,7 @@ def _executed(path: Path, contents: bytes) -> ModuleType:
         # From the file's own lines on: those of guestdbg say nothing to its author.
         frames = traceback.extract_tb(error.__traceback__)[1:]
         line = f", line {frames[-1].lineno}" if frames else ""
-        raise CampaignFileError(
-            f"{path}{line}: {type(error).__name__}: {error}"
-        ) from error
+        raise CampaignFileError(f"{path}{line}: {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)
     return module
 

@@ -33,6 +33,8 @@ __all__ = [
 
 #: ``[x0]``: the address that a register holds.
 _INDIRECT = re.compile(r"\[([A-Za-z][A-Za-z0-9_]*)\]\Z")
+#: A register that gets a number.
+_GENERAL = re.compile(r"[xw][0-9]{1,2}\Z")
 #: A name without anything that would need the guest's memory to find it.
 _SYMBOL = re.compile(r"[A-Za-z_$.][\w$.@]*\Z")
 _SHOWN = 32
@@ -245,10 +247,9 @@ def _place(guest: Guest, where: int | str) -> tuple[int, int | None]:
 
 
 def _put_number(guest: Guest, where: int | str, number: int) -> None:
-    if isinstance(where, str) and (indirect := _INDIRECT.match(where)) is None:
-        if re.fullmatch(r"[xw]\d\d?", where):
-            guest.cpu.set_reg(where, number)
-            return
+    if isinstance(where, str) and _GENERAL.match(where):
+        guest.cpu.set_reg(where, number)
+        return
     address, length = _place(guest, where)
     size = 8 if length is None else length
     if size not in (1, 2, 4, 8):

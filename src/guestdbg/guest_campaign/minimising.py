@@ -39,23 +39,31 @@ def minimised(
         budget.test(lambda some: test([changes[place] for place in some])),
     )
     left = [changes[place] for place in places]
-    for place, change in enumerate(left):
-        inner, rebuilt = _bytes_of(change)
-        if inner is None:
-            continue
-
-        def with_data(
-            data: bytes,
-            place: int = place,
-            rebuilt: Callable[[bytes], Change] = rebuilt,
-        ) -> list[Change]:
-            return [*left[:place], rebuilt(data), *left[place + 1 :]]
-
-        data = smallest(inner.data, budget.test(lambda d: test(with_data(d))))
-        data = simplest_bytes(data, budget.test(lambda d: test(with_data(d))), inner.plain)
-        left = with_data(data)
+    for place in range(len(left)):
+        left = _with_fewer_bytes(left, place, test, budget)
     text = "; ".join(map(str, left)) or "no change at all"
     return Minimised(text, _pickled(left), budget.tries)
+
+
+def _with_fewer_bytes(
+    changes: Sequence[Change],
+    place: int,
+    test: Callable[[Sequence[Change]], bool],
+    budget: Budget,
+) -> list[Change]:
+    """The changes, with fewer and plainer bytes in the one at this place."""
+    inner, rebuilt = _bytes_of(changes[place])
+    if inner is None:
+        return list(changes)
+
+    def with_data(data: bytes) -> list[Change]:
+        return [*changes[:place], rebuilt(data), *changes[place + 1 :]]
+
+    def fails(data: bytes) -> bool:
+        return test(with_data(data))
+
+    data = smallest(inner.data, budget.test(fails))
+    return with_data(simplest_bytes(data, budget.test(fails), inner.plain))
 
 
 def _bytes_of(change: Change) -> tuple[BytesChange | None, Callable[[bytes], Change]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guestdbg.campaign import Campaign, CampaignError, Case, Result
+from guestdbg.campaign import Campaign, CampaignError, Case
 from guestdbg.closing import Closing
 from guestdbg.debugger import Guest, SavedGuest
 from guestdbg.guest_campaign.job import GuestJob
 from guestdbg.guest_campaign.minimising import unpickled
-from guestdbg.guest_campaign.rules import CaseRun
 from guestdbg.guest_campaign.runner import GuestRunner
 
 __all__ = ["Replay"]

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 from guestdbg.arm64.exception_class import EC, exception_class
 from guestdbg.campaign import Case, Minimised, Result, Runner
 from guestdbg.debugger import Guest, Hit, Location, Stop
-from guestdbg.debugger.vcpu.diagnosis import syndrome_words
 from guestdbg.debugger.breakpoints.spec_parser import parse_break, parse_watch
+from guestdbg.debugger.vcpu.diagnosis import syndrome_words
 from guestdbg.errors import GuestdbgError
 from guestdbg.guest_campaign.changes import At, Change, Variation, apply_all, changes_of
 from guestdbg.guest_campaign.console import CaseConsole
@@ -108,7 +108,10 @@ class GuestRunner(Runner):
         return self.play(case).result
 
     def play(
-        self, case: Case, variation: Variation | None = None, begin: Callable[[], None] | None = None
+        self,
+        case: Case,
+        variation: Variation | None = None,
+        begin: Callable[[], None] | None = None,
     ) -> Played:
         """Run a case and leave the guest where it stopped.
 

@@ -18,7 +18,11 @@ _KINDS = ("memory", "console", "disk", "register")
 #: The tables, and what may be in each.
 _TOP = ("title", "guest", "cases", "vary", "points", "watches", "console", "limits", "outcomes")
 _CASES = ("count", "seed")
-_LIMITS = {"instructions": "max_instructions", "guest_seconds": "guest_seconds", "seconds": "timeout"}
+_LIMITS = {
+    "instructions": "max_instructions",
+    "guest_seconds": "guest_seconds",
+    "seconds": "timeout",
+}
 _OUTCOMES = ("failures", "exceptions")
 _VARY = (*_KINDS, "random", "samples", "mutations", "most", "length_at", "drive", "at", "count")
 #: Arguments of ``load`` with paths: they are relative to the file.
@@ -106,7 +110,8 @@ class _Reader:
         if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
             raise self._error("[[vary]] is missing: it says what differs from case to case")
         vary = Generated([self._part(part) for part in parts])
-        return TomlCampaign(self._typed("title", found.get("title", ""), str), start, vary, settings)
+        title = self._typed("title", found.get("title", ""), str)
+        return TomlCampaign(title, start, vary, settings)
 
     def _guest(self, found: Mapping[str, Any]) -> tuple[Callable[[], Guest], dict[str, Any]]:
         arguments = dict(self._table(found, "guest", None))

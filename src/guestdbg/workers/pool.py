@@ -109,9 +109,7 @@ class WorkerPool(Closing):
             self._tasks.put(_Task(future, job, self._shared[digest], timeout))
             return future
 
-    def call(
-        self, function: str, *arguments: Any, timeout: float | None = None
-    ) -> Future[Any]:
+    def call(self, function: str, *arguments: Any, timeout: float | None = None) -> Future[Any]:
         """Run ``function`` with ``arguments`` alone. The rest is as for ``submit``.
 
         Raises:
