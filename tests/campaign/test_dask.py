@@ -14,21 +14,8 @@ import pytest
 
 from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress
 from guestdbg.campaign.worker import digest_of
+from tests.campaign.dask_cluster import cluster_of, distributed
 from tests.campaign.jobs import Arithmetic, Deadly
-
-dask = pytest.importorskip("dask", reason="distributed is not installed")
-distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-
-
-def cluster_of(workers: int, directory: Path, *, processes: bool = True) -> Any:
-    dask.config.set(temporary_directory=str(directory))
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=processes,
-        dashboard_address=":0",
-        local_directory=str(directory),
-    )
 
 
 @pytest.fixture(scope="module")

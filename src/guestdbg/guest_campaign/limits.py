@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from guestdbg.campaign import CampaignError
 from guestdbg.debugger import Guest, Stop
+from guestdbg.errors import GuestdbgError
 from guestdbg.guest_campaign.changes import At, apply_all
+from guestdbg.guest_campaign.errors import DoesNotFit
 from guestdbg.kvm import SupportsCounterFrequency
 from guestdbg.kvm.regs import sys_reg
 
@@ -72,7 +74,10 @@ def _run_to(budget: _Budget, at: At) -> Stop | None:
         stop = budget.run(until)
         return None if stop.reason == "limit" and budget.used >= at.when else stop
     guest = budget.guest
-    point = guest.break_(at.when, ignore=max(0, at.count - 1))
+    try:
+        point = guest.break_(at.when, ignore=max(0, at.count - 1))
+    except GuestdbgError as error:
+        raise DoesNotFit(f"{at!s:.120}: {error}") from error
     try:
         stop = budget.run(None)
         return None if any(hit.point is point for hit in stop.hits) else stop
