@@ -15,6 +15,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     errors, closing, deprecation, hexadecimal_repr, html_table, lazy_names,
         library_errors, object_size, regular_file   shared by all
     workers   worker processes that run functions on what each is sent once
+    campaign  many cases of one job, with results that can be resumed
     container  the form of files that hold a guest
     tables    tables for NumPy, pandas, Polars and Arrow, and their files
     arm64     registers, syndromes, page tables and encodings of the architecture
@@ -26,6 +27,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     linux     a Linux guest: its kernel's symbols, and where the kernel is
     history   the past of a guest: going back, and asking who did what
     trace     what a guest did, taken down as it ran: coverage, profiles
+    guest_campaign  a guest thousands of times from one place
     report    a run as one page of HTML
     terminal_text  hits and backtraces as lines for terminals
     tui       the interface in a terminal, `guestdbg tui`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -60,11 +61,21 @@ POINTS = {"overflow": "crash"}
 CONSOLE = {r"assertion failed: (.*)": "bug"}
 
 
+_directories: list[Path] = []
+
+
 @functools.cache
 def elf() -> Path:
     """The guest, compiled once."""
-    directory = Path(tempfile.mkdtemp(prefix="parser"))
-    return compiled(directory, {"parser.c": SOURCE})
+    _directories.append(Path(tempfile.mkdtemp(prefix="parser")))
+    return compiled(_directories[-1], {"parser.c": SOURCE})
+
+
+def forget() -> None:
+    """Remove the compiled guest."""
+    elf.cache_clear()
+    while _directories:
+        shutil.rmtree(_directories.pop())
 
 
 def started() -> guestdbg.Guest:

@@ -216,9 +216,10 @@ def replay(
         sys.stdout.flush()
         result = again.result
         click.echo(_result_line(case, result.outcome, result.failure, result.detail), err=True)
-        if again.run is not None and not wants_guest:
-            click.echo(wrapped(str(again.run.stop), hanging="    "), err=True)
-        _show_evidence(result.text)
+        if result.evidence:
+            _show_evidence(result.text)
+        elif again.run is not None:
+            click.echo(wrapped(str(again.run.stop), indent="  ", hanging="      "), err=True)
         if wants_guest:
             _look_at(ctx, again.guest, listen, feed)
             return
