@@ -126,36 +126,55 @@ class SendCounter(ProcessPoolExecutor):
 # ---- interruptions ---------------------------------------------------------------------------
 
 
-def test_a_campaign_that_is_killed_again_and_again_has_the_same_table(
-    serial: Campaign, tmp_path: Path
-) -> None:
-    """Also while it writes parts: it does that after every 500 results here."""
-    campaign = made(tmp_path / "c")
+def killed_and_resumed(campaign: Campaign, cases: int, part: int) -> int:
+    """Run a campaign in processes that are killed, also while they write parts. How many were."""
     program = (
         "import sys; from guestdbg.campaign import Campaign, results\n"
-        "results._PART_ROWS = 500\n"
+        f"results._PART_ROWS = {part}\n"
         "Campaign(sys.argv[1]).run(workers=0, minimise=0)"
     )
     done, kills = 0, 0
-    while done < CASES:
+    while done < cases:
         process = subprocess.Popen([sys.executable, "-c", program, campaign.directory], cwd=ROOT)
-        until = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < until:
-            size = sum(1 for _ in campaign._results.brief())
-            if size > done + CASES // 5:
+        while process.poll() is None:
+            if campaign.summary().done > done + cases // 4:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
                 break
-            time.sleep(0.01)
+            time.sleep(0.05)
         process.wait()
         now = campaign.summary().done
-        assert now >= done
+        assert now > done
         done = now
-    assert kills >= 2
+    return kills
+
+
+def test_a_campaign_that_is_killed_again_and_again_has_the_same_table(
+    serial: Campaign, tmp_path: Path
+) -> None:
+    campaign = made(tmp_path / "c")
+    assert killed_and_resumed(campaign, CASES, 500) >= 1
     campaign.run(workers=0)
     assert contents(campaign) == contents(serial)
     assert campaign.summary() == serial.summary()
     assert not list((campaign.directory / "results").iterdir())
+
+
+@pytest.mark.soak
+def test_a_large_campaign_that_is_killed_has_the_same_table(tmp_path: Path) -> None:
+    whole, campaign = made(tmp_path / "whole", 100_000), made(tmp_path / "c", 100_000)
+    whole.run(workers=2)
+    assert killed_and_resumed(campaign, 100_000, 3000) >= 1
+    assert contents(campaign) == contents(whole)
+
+
+@pytest.mark.soak
+def test_a_million_cases_with_the_same_failure(tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Failing(), 1_000_000)
+    (failure,) = campaign.run(workers=2).failures
+    assert failure.count == 1_000_000
+    files = [each for each in campaign.directory.rglob("*") if each.is_file()]
+    assert sum(each.stat().st_size for each in files) < 30 << 20
 
 
 def test_ctrl_c_keeps_what_was_computed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import guestdbg
 from guestdbg.campaign import Campaign, CampaignError, Case
+from guestdbg.campaign.worker import digest_of
 from guestdbg.debugger import SavedGuest
 from guestdbg.errors import GuestdbgError
 from guestdbg.guest_campaign import (
@@ -28,6 +29,7 @@ from guestdbg.guest_campaign import (
     Replay,
 )
 from guestdbg.guest_campaign.campaign_file import read_campaign_file
+from guestdbg.guest_campaign.changes import changes_of
 from tests.campaign.dask_cluster import cluster_of, distributed
 from tests.cli.guests import ROOT
 from tests.debugger.compiled import needs_gcc
@@ -333,8 +335,6 @@ def test_snapshots_of_others(done: Campaign, tmp_path: Path) -> None:
         (contents[:100] + b"x" + contents[101:], "damaged"),
         (b"nothing", "not a snapshot file"),
     ):
-        from guestdbg.campaign.worker import digest_of
-
         job.start = digest_of(wrong)  # type: ignore[attr-defined]
         directory = tmp_path / job.start  # type: ignore[attr-defined]
         other = Campaign.create(directory, job, 5, files=[wrong])
@@ -481,8 +481,6 @@ def classify(run):
 
 def test_own_changes_say_why_they_do_not_fit() -> None:
     with pytest.raises(DoesNotFit, match="is no change of a guest"):
-        from guestdbg.guest_campaign.changes import changes_of
-
         changes_of("text")  # type: ignore[arg-type]
     assert str(ConsoleInput(b"a\r")) == "2 bytes typed: 'a\\r'"
     assert str(At(1000, Registers({"x0": 5}))) == "after 1,000 instructions: x0=0x5"
