@@ -18,10 +18,20 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress
+from guestdbg.campaign import (
+    Campaign,
+    CampaignError,
+    Case,
+    ExecutorLost,
+    Job,
+    Progress,
+    Result,
+    Runner,
+)
 from guestdbg.campaign import results as results_module
 from guestdbg.campaign.journal import Journal, read_lines
 from guestdbg.campaign.worker import digest_of, forget
+from guestdbg.tables import Column
 from tests.campaign.jobs import Arithmetic, Deadly, Failing, Hanging, Unloadable
 
 ROOT = Path(__file__).parents[2]
@@ -290,6 +300,36 @@ def test_a_job_that_cannot_be_loaded(tmp_path: Path) -> None:
         campaign.run(workers=1)
     with pytest.raises(CampaignError, match="no such thing here"):
         campaign.run(workers=0)
+
+
+class Columns(Job):
+    """The value of case n is the n-th of these."""
+
+    values = (5, -1, 1 << 64, "x", None, True)
+    columns = (Column("number", "u64", "a number"), Column("word", "text", "", optional=True))
+
+    def runner(self, loaded: Any) -> Runner:
+        return ColumnsRunner()
+
+
+class ColumnsRunner(Runner):
+    def run(self, case: Case) -> Result:
+        values: tuple[Any, ...] = (Columns.values[case.number % 6], "word\udc80")
+        return Result("ok", values=values[: 1 if case.number == 6 else 2])
+
+    def close(self) -> None:
+        pass
+
+
+def test_values_that_a_column_cannot_have(tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Columns(), 7)
+    campaign.run(workers=0)
+    found = campaign.to_arrow().to_pylist()
+    assert [row["outcome"] for row in found] == ["ok", *["error"] * 4, "ok", "error"]
+    assert (found[0]["number"], found[0]["word"]) == (5, "word\\udc80")
+    assert found[2]["detail"].endswith(f"column number (u64) cannot have the value {1 << 64}")
+    assert "1 values, and its job 2 columns" in found[6]["detail"]
+    assert list(campaign.table().column("number")) == [5, 0, 0, 0, 0, 1, 0]
 
 
 def test_what_cannot_be_a_campaign(tmp_path: Path) -> None:

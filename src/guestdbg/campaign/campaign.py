@@ -23,7 +23,7 @@ from guestdbg.campaign.directory import (
 )
 from guestdbg.campaign.errors import CampaignError
 from guestdbg.campaign.executors import AnyExecutor, crew_of
-from guestdbg.campaign.failures import Failure, FailureFile, counted
+from guestdbg.campaign.failures import Failure, FailureFile
 from guestdbg.campaign.job import Job, Result
 from guestdbg.campaign.progress import OnProgress
 from guestdbg.campaign.results import ResultReader
@@ -245,9 +245,9 @@ class Campaign(Tabular):
 
     def summary(self) -> Summary:
         """What was found so far. Raises as ``table``."""
-        counts, failures = counted(self._results.brief())
+        cases, counts, failures = self._results.found()
         found = failures.with_notes(self._notes.notes())
-        return Summary(counts.total(), self.manifest.cases, counts, found)
+        return Summary(len(cases), self.manifest.cases, counts, found)
 
     def __repr__(self) -> str:
         return f"<Campaign {self.directory}: {self.manifest.title or 'no title'}>"

@@ -117,9 +117,12 @@ class _DaskCrew(Crew):
         self, worker: str, files: Mapping[str, bytes], function: Callable[..., Any], *arguments: Any
     ) -> Future[Any]:
         # Scattered: what is part of a task goes through the scheduler, which keeps it.
-        sent = self._client.scatter(dict(files), workers=[worker], hash=False)
+        (sent,) = self._client.scatter([dict(files)], workers=[worker], hash=False)
         executor = self._client.get_executor(pure=False, workers=[worker])
-        return executor.submit(_at_dask, function, *arguments, sent)  # type: ignore[no-any-return]
+        future: Future[Any] = executor.submit(_at_dask, function, *arguments, sent)
+        # Dask forgets what was scattered when nobody has it here any more.
+        future.add_done_callback(lambda _, sent=sent: None)  # type: ignore[misc]
+        return future
 
     def lost(self) -> str | None:
         status = self._client.status

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,18 @@ class Failure:
 
 
 class Failures:
-    """The failures of a campaign, as its results arrive."""
+    """The failures of a campaign, as its results arrive.
 
-    def __init__(self) -> None:
-        self._found: dict[str, Failure] = {}
-        self.count = 0
+    Args:
+        known: those of results that were there before.
+
+    Attributes:
+        count: how many results are failures.
+    """
+
+    def __init__(self, known: Iterable[Failure] = ()) -> None:
+        self._found = {each.signature: each for each in known}
+        self.count = sum(each.count for each in self._found.values())
 
     def __len__(self) -> int:
         """How many differ."""
@@ -66,7 +72,7 @@ class Failures:
         self._found[signature] = replace(known, count=known.count + 1)
         return False
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Failure]:
         """Them, the most frequent first."""
         return iter(sorted(self._found.values(), key=lambda each: (-each.count, each.case)))
 
@@ -134,14 +140,3 @@ def _minimised(found: Any) -> Minimised | None:
     except ValueError:
         contents = None
     return Minimised(found["text"], contents, tries if isinstance(tries, int) else 0)
-
-
-def counted(rows: Iterable[tuple[int, str, bool, str, str]]) -> tuple[Counter[str], Failures]:
-    """The outcomes and failures in results: case, outcome, failure, signature, detail."""
-    counts: Counter[str] = Counter()
-    failures = Failures()
-    for case, outcome, failure, signature, detail in rows:
-        counts[outcome] += 1
-        if failure:
-            failures.add(case, outcome, signature, detail)
-    return counts, failures

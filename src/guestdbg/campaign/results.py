@@ -14,19 +14,23 @@ import contextlib
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.errors import CampaignError
+from guestdbg.campaign.failures import Failure, Failures
 from guestdbg.campaign.journal import Journal, read_lines
 from guestdbg.campaign.schedule import CaseNumbers
 from guestdbg.campaign.worker import Row
 from guestdbg.closing import Closing
 from guestdbg.tables import Column, ParquetWriter, Table, Values, library
+from guestdbg.tables.parquet import arrow_table
 
-__all__ = ["COLUMNS", "ResultReader", "ResultWriter"]
+__all__ = ["COLUMNS", "Found", "ResultReader", "ResultWriter"]
 
 #: The columns of every campaign.
 COLUMNS = (
@@ -43,6 +47,20 @@ _PART_SECONDS = 20.0
 _GROUP = 1 << 16
 #: Bytes that are reserved for results which are computed and not written yet, for each worker.
 _RESERVE = 2 << 20
+
+
+class Found(NamedTuple):
+    """What some results say together.
+
+    Attributes:
+        cases: which cases have one.
+        counts: how many there are of each outcome.
+        failures: those that differ.
+    """
+
+    cases: list[int]
+    counts: Counter[str]
+    failures: Failures
 
 
 class ResultReader:
@@ -79,7 +97,7 @@ class ResultReader:
         arrow = library("pyarrow", "the results of a campaign")
         # Results go from the journal to a part, and from the parts to the whole, while this reads:
         # so it reads in this order, and finds them in one place or in two.
-        tables = [Table(self.values(list(self.journalled()))).to_arrow()]
+        tables = [self.rows_table(list(self.journalled()))]
         parts = sorted(self.parts.glob("*.parquet")) if self.parts.is_dir() else []
         found = (self._read(path) for path in [*parts, self.whole])
         tables += [table for table in found if table is not None]
@@ -99,36 +117,63 @@ class ResultReader:
         if table.column_names != [column.name for column in self.columns]:
             raise CampaignError(f"{path}: its columns are not those of the campaign")
         # As a part without rows has it, and the file with all of them.
-        return table.cast(Table(self.values([])).to_arrow().schema)
+        return table.cast(self.schema)
 
-    def values(self, rows: Sequence[Row]) -> list[Values]:
-        """Rows as columns."""
-        columns = list(zip(*rows, strict=True)) or [()] * (len(self.columns) - 1)
-        seeds = (Case.of(self._seed, number).seed for number in columns[0])
-        data = [columns[0], seeds, *columns[1:]]
-        return [
-            Values(column, map(int, each) if column.name == "failure" else each)
-            for column, each in zip(self.columns, data, strict=True)
-        ]
+    @cached_property
+    def schema(self) -> Any:
+        """The columns as Arrow has them."""
+        return arrow_table([Values(column, ()) for column in self.columns]).schema
+
+    def rows_table(self, rows: Sequence[Row]) -> Any:
+        """Rows as a ``pyarrow.Table``."""
+        arrow = library("pyarrow", "the results of a campaign")
+        numbers, *others = list(zip(*rows, strict=True)) or [()] * (len(self.columns) - 1)
+        seeds = [Case.of(self._seed, number).seed for number in numbers]
+        columns = []
+        for field, values in zip(self.schema, (numbers, seeds, *others), strict=True):
+            if arrow.types.is_dictionary(field.type):
+                columns.append(arrow.array(values, arrow.string()).dictionary_encode())
+            else:
+                values = list(map(int, values)) if field.name == "failure" else values
+                columns.append(arrow.array(values, field.type))
+        return arrow.Table.from_arrays(columns, schema=self.schema)
 
     def table(self) -> Table:
         """All results in the order of the cases. Raises as ``arrow``."""
         table = self.arrow()
-        return Table(_values_of(table, self.columns))
+        return Table([Values(c, table.column(c.name).to_pylist()) for c in self.columns])
 
-    def brief(self) -> Iterator[tuple[int, str, bool, str, str]]:
-        """Case, outcome, failure, signature and detail of each result, in the order of the cases.
-
-        Raises as ``arrow``.
-        """
+    def found(self) -> Found:
+        """What the results say together. Raises as ``arrow``."""
+        compute = library("pyarrow.compute", "the results of a campaign")
+        arrow = library("pyarrow", "the results of a campaign")
         table = self.arrow()
-        names = ("case", "outcome", "failure", "signature", "detail")
-        for batch in table.select(names).to_batches(_GROUP):
-            data = batch.to_pydict()
-            for case, outcome, failure, signature, detail in zip(
-                *(data[name] for name in names), strict=True
-            ):
-                yield case, outcome, bool(failure), signature, detail
+        counts = Counter[str]()
+        for each in table.column("outcome").cast(arrow.string()).value_counts().to_pylist():
+            counts[each["values"]] = each["counts"]
+        failed = table.filter(compute.equal(table.column("failure"), 1))
+        failed = failed.select(["case", "outcome", "signature", "detail"])
+        failed = failed.cast(arrow.schema([(f.name, _plain(arrow, f.type)) for f in failed.schema]))
+        groups = failed.group_by("signature").aggregate([("case", "min"), ("case", "count")])
+        sizes = dict(
+            zip(groups["case_min"].to_pylist(), groups["case_count"].to_pylist(), strict=True)
+        )
+        firsts = failed.filter(compute.is_in(failed.column("case"), groups["case_min"]))
+        failures = Failures(
+            Failure(
+                each["signature"],
+                each["outcome"],
+                each["case"],
+                sizes[each["case"]],
+                each["detail"],
+            )
+            for each in firsts.to_pylist()
+        )
+        return Found(table.column("case").to_pylist(), counts, failures)
+
+
+def _plain(arrow: Any, kind: Any) -> Any:
+    return arrow.string() if arrow.types.is_dictionary(kind) else kind
 
 
 class ResultWriter(Closing):
@@ -186,7 +231,7 @@ class ResultWriter(Closing):
             return
         path = self._reader.parts / f"{self._part + 1:06}.parquet"
         try:
-            _write_parquet(path, self._reader.columns, [self._reader.values(self._rows)])
+            _write_parquet(path, self._reader.columns, [self._reader.rows_table(self._rows)])
         except OSError as error:
             self._part_problem = error
             return
@@ -202,10 +247,7 @@ class ResultWriter(Closing):
         if self._rows or not parts:
             return
         table = self._reader.arrow()
-        groups = (
-            _values_of(table.slice(at, _GROUP), self._reader.columns)
-            for at in range(0, len(table), _GROUP)
-        )
+        groups = (table.slice(at, _GROUP) for at in range(0, len(table), _GROUP))
         _write_parquet(self._reader.whole, self._reader.columns, groups)
         for part in parts:
             part.unlink()
@@ -214,10 +256,6 @@ class ResultWriter(Closing):
         """Write what is left. Closing twice does nothing."""
         self.write_part()
         self._journal.close()
-
-
-def _values_of(table: Any, columns: Sequence[Column]) -> list[Values]:
-    return [Values(column, table.column(column.name).to_pylist()) for column in columns]
 
 
 def _without_repeated(arrow: Any, table: Any) -> Any:
@@ -232,16 +270,14 @@ def _without_repeated(arrow: Any, table: Any) -> Any:
     return table.filter(arrow.chunked_array([arrow.array([True]), *differs.chunks]))
 
 
-def _write_parquet(
-    path: Path, columns: Sequence[Column], groups: Iterable[Sequence[Values]]
-) -> None:
+def _write_parquet(path: Path, columns: Sequence[Column], tables: Iterable[Any]) -> None:
     """Write a file whole or not at all. Raises OSError."""
     descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
     try:
         with open(descriptor, "wb", buffering=0) as file:
             with ParquetWriter(file, columns) as writer:
-                for values in groups:
-                    writer.write(values)
+                for table in tables:
+                    writer.write_arrow(table)
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

@@ -13,7 +13,7 @@ from typing import Any
 from guestdbg.campaign.directory import Manifest, read_file
 from guestdbg.campaign.errors import CampaignError, ExecutorLost
 from guestdbg.campaign.executors import Crew
-from guestdbg.campaign.failures import MOST_KEPT, FailureFile, counted
+from guestdbg.campaign.failures import MOST_KEPT, Failure, FailureFile
 from guestdbg.campaign.job import Minimised, empty
 from guestdbg.campaign.progress import OnProgress, Progress, Rate
 from guestdbg.campaign.results import ResultReader, ResultWriter
@@ -60,7 +60,7 @@ class Run(Closing):
         self._ticket = ticket
         self._notes_file = notes
         self._crew = crew
-        self._sending: dict[str, Future[Any]] = {}
+        self._sent_to: set[str] = set()
         self._reported_at = 0.0
         self._started = time.monotonic()
         self._rate = Rate()
@@ -70,10 +70,7 @@ class Run(Closing):
             raise ExecutorLost(f"the executor runs nothing any more ({why})")
         with contextlib.ExitStack() as stack:
             try:
-                brief = list(results.brief())
-                self._counts, self._failures = counted(brief)
-                done = [case for case, *_ in brief]
-                del brief
+                done, self._counts, self._failures = results.found()
                 self._results = ResultWriter(results, done, crew.width)
                 stack.push(self._results)
                 self._notes = notes.open()
@@ -107,8 +104,11 @@ class Run(Closing):
     def _deal_out(self, pending: dict[Future[Any], Sequence[int]], schedule: Schedule) -> bool:
         """Have something to do for each worker. Returns whether there was more."""
         more = True
-        if self._sending:
-            return True  # what would be dealt out would come to workers that wait for files, too
+        if self._sent_to:
+            # What is dealt out now may come to a worker before its files do.
+            if pending:
+                return True
+            self._sent_to.clear()
         while more and len(pending) < (_QUEUED + 1) * self._crew.width:
             self._check_room()
             more = bool(numbers := schedule.next(self._crew.width, len(pending)))
@@ -143,8 +143,6 @@ class Run(Closing):
         self, future: Future[Any], numbers: Sequence[int], schedule: Schedule
     ) -> Future[Any] | None:
         """Take in a task that is done; a task that runs these cases in its place, or None."""
-        for worker in [w for w, sent in self._sending.items() if sent is future]:
-            del self._sending[worker]
         try:
             played = future.result()
         except self._crew.died as error:
@@ -162,11 +160,11 @@ class Run(Closing):
             raise self._cannot_run(error) from error
         if isinstance(played, Missing):
             worker = played.worker if self._crew.pins else ""
-            if worker in self._sending:
+            if worker in self._sent_to:
                 schedule.again(numbers)
                 return None
-            self._sending[worker] = self._send(played, play, numbers)
-            return self._sending[worker]
+            self._sent_to.add(worker)
+            return self._send(played, play, numbers)
         assert isinstance(played, Played)
         schedule.took(len(played.rows), played.seconds)
         self._add(played.rows, played.evidence)
@@ -214,8 +212,12 @@ class Run(Closing):
             if each.outcome != WORKER_DIED
             and "minimised" not in notes.get((each.signature, each.case), {})
         ]
-        pending = {self._submit(examine, each.case): each for each in chosen}
-        while pending:
+        pending: dict[Future[Any], Failure] = {}
+        while chosen or pending:
+            if not pending:
+                self._sent_to.clear()
+                pending = {self._submit(examine, each.case): each for each in chosen}
+                chosen = []
             done, _ = wait(pending, timeout=_PROGRESS_SECONDS, return_when=FIRST_COMPLETED)
             self._report(on_progress, "minimising")
             for future in done:
@@ -227,7 +229,12 @@ class Run(Closing):
                 except _BROKEN as error:
                     raise self._lost(error) from error
                 if isinstance(found, Missing):
-                    pending[self._send(found, examine, failure.case)] = failure
+                    worker = found.worker if self._crew.pins else ""
+                    if worker in self._sent_to:
+                        chosen.append(failure)  # again, when the files are there
+                    else:
+                        self._sent_to.add(worker)
+                        pending[self._send(found, examine, failure.case)] = failure
                     continue
                 result = found.minimised
                 if result is None and found.error:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.errors import CampaignError
 from guestdbg.campaign.job import DETAIL_MAX, Job, Minimised, Result, Runner, empty
+from guestdbg.tables import Column
 
 __all__ = [
     "ERROR",
@@ -224,6 +225,8 @@ def _row(job: Job, case: Case, result: Result) -> Row:
             f"case {case.number} has {len(result.values)} values, and its job {len(job.columns)} "
             "columns"
         )
+    for column, value in zip(job.columns, result.values, strict=True):
+        _check(column, value)
     signature = _text(" ".join((result.signature or result.outcome).split()))
     detail = _text(" ".join(result.detail.split()))
     return [
@@ -232,8 +235,33 @@ def _row(job: Job, case: Case, result: Result) -> Row:
         bool(result.failure),
         signature if result.failure else "",
         detail,
-        *result.values,
+        *(_text(each, _EVIDENCE_MAX) if type(each) is str else each for each in result.values),
     ]
+
+
+def _check(column: Column, value: object) -> None:
+    """Raise CampaignError for a value that the column cannot have."""
+    if value is None and column.optional:
+        return
+    if column.kind == "text":
+        fits = isinstance(value, str)
+    elif column.kind == "f64":
+        fits = isinstance(value, float | int)
+    else:
+        least, most = _RANGES[column.kind]
+        fits = isinstance(value, int) and least <= value <= most
+    if not fits:
+        raise CampaignError(
+            f"column {column.name} ({column.kind}) cannot have the value {value!r:.80}"
+        )
+
+
+_RANGES = {
+    "u64": (0, (1 << 64) - 1),
+    "i64": (-(1 << 63), (1 << 63) - 1),
+    "u32": (0, (1 << 32) - 1),
+    "u8": (0, 255),
+}
 
 
 def _failed(job: Job, error: BaseException) -> Result:

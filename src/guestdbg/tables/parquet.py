@@ -150,7 +150,10 @@ class ParquetWriter(Closing):
 
     def write(self, values: Iterable[Values]) -> None:
         """Write rows, given as columns. Raises OSError, after which none of them is there."""
-        table = arrow_table(list(values), _WHAT_FOR)
+        self.write_arrow(arrow_table(list(values), _WHAT_FOR))
+
+    def write_arrow(self, table: Any) -> None:
+        """The same for a ``pyarrow.Table`` with these columns."""
         # Compression never makes it much larger; a page has a header.
         self._reserve(2 * table.nbytes + 4096 * self._width)
         self._writer.write_table(table, row_group_size=max(1, len(table)))
