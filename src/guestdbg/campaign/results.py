@@ -247,7 +247,7 @@ class ResultWriter(Closing):
         if self._rows or not parts:
             return
         table = self._reader.arrow()
-        groups = (table.slice(at, _GROUP) for at in range(0, len(table), _GROUP))
+        groups = (_recoded(table.slice(at, _GROUP)) for at in range(0, len(table), _GROUP))
         _write_parquet(self._reader.whole, self._reader.columns, groups)
         for part in parts:
             part.unlink()
@@ -256,6 +256,18 @@ class ResultWriter(Closing):
         """Write what is left. Closing twice does nothing."""
         self.write_part()
         self._journal.close()
+
+
+def _recoded(table: Any) -> Any:
+    """A table with its text as if it had come in this order: so the file is always the same."""
+    arrow = library("pyarrow", "the results of a campaign")
+    columns = [
+        column.cast(arrow.string()).combine_chunks().dictionary_encode()
+        if arrow.types.is_dictionary(column.type)
+        else column
+        for column in table.columns
+    ]
+    return arrow.Table.from_arrays(columns, schema=table.schema)
 
 
 def _without_repeated(arrow: Any, table: Any) -> Any:

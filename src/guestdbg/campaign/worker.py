@@ -235,8 +235,14 @@ def _row(job: Job, case: Case, result: Result) -> Row:
         bool(result.failure),
         signature if result.failure else "",
         detail,
-        *(_text(each, _EVIDENCE_MAX) if type(each) is str else each for each in result.values),
+        *map(_plain, result.values),
     ]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return _text(value, _EVIDENCE_MAX)
+    return int(value) if isinstance(value, bool) else value
 
 
 def _check(column: Column, value: object) -> None:
