@@ -144,8 +144,9 @@ class WorkerPool(Closing):
         with contextlib.suppress(queue.Empty):
             while True:
                 task = self._tasks.get_nowait()
-                if task is not None:
-                    task.future.cancel()
+                if task is not None and task.future.cancel():
+                    # Who waits for it (as_completed) is notified of that, too.
+                    task.future.set_running_or_notify_cancel()
         for _ in self._threads:
             self._tasks.put(None)
         for worker in self._workers:
