@@ -28,6 +28,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     history   the past of a guest: going back, and asking who did what
     trace     what a guest did, taken down as it ran: coverage, profiles
     guest_campaign  a guest thousands of times from one place
+    faults    what a skipped instruction or a flipped bit leads to
     report    a run as one page of HTML
     terminal_text  hits and backtraces as lines for terminals
     tui       the interface in a terminal, `guestdbg tui`

@@ -53,8 +53,8 @@ def test_the_examples_work(tmp_path: Path) -> None:
             continue  # for a report: see tests/report
         if example.startswith("guestdbg tui "):
             continue  # it needs a terminal: see tests/tui
-        if example.startswith("guestdbg campaign "):
-            continue  # it makes a directory: see test_campaign.py
+        if example.startswith(("guestdbg campaign ", "guestdbg faults ")):
+            continue  # they make a directory: see test_campaign.py and test_faults.py
         if example.startswith("guestdbg gdb "):
             continue  # it waits for a debugger: see tests/gdb/test_command.py
         if (

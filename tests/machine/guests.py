@@ -42,6 +42,8 @@ OUTPUT = {
         b"no hit on bytes not selected: yes\nwatchpoint on selected bytes: yes\n"
         b"BRK: yes\nsoftware step: yes\nPSTATE.D masks: yes\nselfdebug: all well\n"
     ),
+    "secure-boot": b"rejected: the signature is wrong\n",
+    "secure-boot-hardened": b"rejected: the signature is wrong\n",
     "pid": (
         b"degrees: 65\ndegrees: 64\ndegrees: 65\ndegrees: 65\ndegrees: 65\ndegrees: 21\n"
         b"degrees: 20\ndegrees: 20\npid: cold\n"

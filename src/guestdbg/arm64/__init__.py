@@ -33,6 +33,7 @@ Memory and instructions
     structures          which byte of which register LD1 to LD4 and ST1 to ST4 access
     instructions        accesses, classes and properties of an instruction
     data_flow           where an instruction takes the bytes from that it writes
+    register_reads      which registers an instruction reads
     disassembly         instructions as text
     exclusive_sequence  load-exclusive/store-exclusive sequences
     extension_encodings       the extension that an instruction belongs to

@@ -3,6 +3,7 @@
 running       what the commands that run a guest share: options, terminal, hits, summary
 explain       a register in words; the registers that a watch or break would arm
 campaign      thousands of runs of a guest from one place
+faults        what skipped instructions and flipped bits lead to
 caps          what the provider can do
 check         the conformance suite
 differential  random programs on two KVMs, compared exit by exit
@@ -13,6 +14,7 @@ run           a guest with breakpoints and watchpoints
 replay        a recorded run again
 trace         a recorded trace of instructions in another form
 tui           a guest in an interface in the terminal
+fault_results  the results of faults, as text and as a page
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one

@@ -30,7 +30,8 @@ class _WithFile(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _workers(command: Callable[..., Any]) -> Callable[..., Any]:
+def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where cases run."""
     for option in (
         click.option(
             "--scheduler",
@@ -98,7 +99,7 @@ Example:
 )
 @click.option("-n", "--cases", metavar="N", type=click.IntRange(min=1), help="How many cases.")
 @click.option("--seed", metavar="N", type=int, help="All that is random is computed from it.")
-@_workers
+@worker_options
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -130,7 +131,7 @@ Example:
 """,
 )
 @_DIRECTORY
-@_workers
+@worker_options
 @click.pass_context
 def resume(ctx: click.Context, directory: Path, workers: int | None, scheduler: str | None) -> None:
     """Run the cases of the campaign in DIR that have no result yet.
@@ -150,10 +151,40 @@ Examples:
 )
 @_DIRECTORY
 @click.argument("case", required=False, type=click.IntRange(min=0))
+@click.option(
+    "--source",
+    "folders",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Of faults: a folder with source files of the guest. Repeatable.",
+)
+@click.option(
+    "--page",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of faults: write them as a page, too, a new file.",
+)
 @click.pass_context
-def show(ctx: click.Context, directory: Path, case: int | None) -> None:
-    """Show the results of the campaign in DIR, or of one CASE. Nothing of it is executed."""
+def show(
+    ctx: click.Context,
+    directory: Path,
+    case: int | None,
+    folders: tuple[Path, ...],
+    page: Path | None,
+) -> None:
+    """Show the results of the campaign in DIR, or of one CASE. Nothing of it is executed.
+
+    Of the faults of guestdbg faults it shows what they led to by source line.
+    """
     found = Campaign(directory)
+    if case is None and any(column.name == "fault_at" for column in found.manifest.columns):
+        from guestdbg.cli.fault_results import show_faults
+
+        show_faults(directory, folders, page)
+        return
+    if folders or page is not None:
+        raise click.UsageError("--source and --page are for all cases of guestdbg faults")
     if case is None:
         _show_manifest(found)
         _show(found, found.summary())
@@ -268,7 +299,10 @@ def _look_at(ctx: click.Context, guest: Any, listen: str | None, feed: Any) -> N
 # ---- running ---------------------------------------------------------------------------------
 
 
-def _run(ctx: click.Context, made: Campaign, workers: int | None, scheduler: str | None) -> None:
+def run_campaign(
+    ctx: click.Context, made: Campaign, workers: int | None, scheduler: str | None
+) -> Summary:
+    """Run a campaign, and show how far it is. Ctrl-C ends the command."""
     if workers is not None and scheduler is not None:
         raise click.UsageError("--workers is for processes of this machine, not with --scheduler")
     executor = None if scheduler is None else _connect(scheduler)
@@ -289,6 +323,11 @@ def _run(ctx: click.Context, made: Campaign, workers: int | None, scheduler: str
         terminal.clear_progress()
         if executor is not None:
             executor.close()
+    return summary
+
+
+def _run(ctx: click.Context, made: Campaign, workers: int | None, scheduler: str | None) -> None:
+    summary = run_campaign(ctx, made, workers, scheduler)
     _show(made, summary)
     if summary.failures:
         ctx.exit(_EXIT_FAILURES)

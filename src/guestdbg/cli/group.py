@@ -33,6 +33,7 @@ class Commands(click.Group):
         "check": "guestdbg.cli.check",
         "differential": "guestdbg.cli.differential",
         "explain": "guestdbg.cli.explain",
+        "faults": "guestdbg.cli.faults",
         "gdb": "guestdbg.cli.gdb",
         "lab": "guestdbg.cli.lab",
         "replay": "guestdbg.cli.replay",

@@ -306,6 +306,21 @@ class Guest(PointMethods, IntegerAccess, Closing):
         module = import_module("guestdbg.guest_campaign")
         return module.campaign(self, directory, vary, cases, **options)
 
+    def fault_campaign(
+        self, directory: str | os.PathLike[str], faults: Any = None, **options: Any
+    ) -> Any:
+        """Runs from here, each with one fault: a ``guestdbg.faults.FaultCampaign``.
+
+        ``faults`` are fault models (None: each instruction is skipped once). Arguments and errors
+        are those of ``guestdbg.faults.fault_campaign``.
+        """
+        self._check_open()
+        self._guard.check_stopped("the cases of a campaign begin at a stopped guest")
+        # faults is a layer above this one: it is imported only if this is called.
+        module = import_module("guestdbg.faults")
+        models = (module.Skip(),) if faults is None else faults
+        return module.fault_campaign(self, directory, models, **options)
+
     def report(
         self,
         path: str | os.PathLike[str] | None = None,

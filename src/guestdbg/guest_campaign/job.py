@@ -88,10 +88,14 @@ class GuestJob(Job):
             for name in _LINUX_FILES:
                 if self.options.get(name) is not None:
                     getattr(guest.linux, f"use_{name}")(self.options[name])
-            return GuestRunner(guest, console, self.vary, self.limits, self.rules)
+            return self.make_runner(guest, console)
         except BaseException:
             guest.close()
             raise
+
+    def make_runner(self, guest: Guest, console: CaseConsole) -> GuestRunner:
+        """The runner of a guest, for jobs that have one of their own."""
+        return GuestRunner(guest, console, self.vary, self.limits, self.rules)
 
 
 def start_of(guest: Guest) -> bytes:

@@ -52,6 +52,7 @@ class Replay(Closing):
         job = campaign.job
         if not isinstance(job, GuestJob):
             raise CampaignError(f"{campaign.directory}: the cases are none of a guest")
+        self._job = job
         variation = None
         if minimised:
             variation = self._minimised(number)
@@ -92,7 +93,7 @@ class Replay(Closing):
         now = {
             "outcome": self.result.outcome,
             "failure": int(self.result.failure),
-            **dict(zip((c.name for c in GuestJob.columns), self.result.values, strict=True)),
+            **dict(zip((c.name for c in self._job.columns), self.result.values, strict=True)),
         }
         return {name: (kept[name], now[name]) for name in now if kept[name] != now[name]}
 

@@ -88,6 +88,7 @@ class Rules:
             the outcome ``"exception"``.
         failures: the outcomes that are failures.
         classify: has the last word.
+        vectors: values that VBAR_EL1 gets later, for ``exceptions``; that of the start is known.
     """
 
     points: Mapping[str | int, str] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class Rules:
     exceptions: bool = False
     failures: frozenset[str] = FAILURES
     classify: Classifier | None = None
+    vectors: tuple[int, ...] = ()
 
     def patterns(self) -> list[tuple[re.Pattern[bytes], str]]:
         """The expressions, compiled. Raises CampaignFileError: one is none."""

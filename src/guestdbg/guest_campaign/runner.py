@@ -17,6 +17,7 @@ from guestdbg.guest_campaign.console import CaseConsole
 from guestdbg.guest_campaign.errors import DoesNotFit, VariationError
 from guestdbg.guest_campaign.limits import Limits, run_case
 from guestdbg.guest_campaign.minimising import minimised
+from guestdbg.guest_campaign.quiet import Quiet
 from guestdbg.guest_campaign.rules import CaseRun, Outcome, Rules, outcome_of_stop
 
 __all__ = ["CLASSIFIER_ERROR", "DOES_NOT_FIT", "VARIATION_ERROR", "GuestRunner", "Played"]
@@ -75,6 +76,7 @@ class GuestRunner(Runner):
         self._outcomes: dict[object, str] = {}
         # Thousands of cases may each have something to say of the same.
         guest.messages.listener = lambda message, text: None
+        self._quiet = Quiet()
         console.on_match = lambda: guest.execution.request_stop("until", "the console")
         for text, outcome in rules.points.items():
             self._add_break(text, outcome)
@@ -94,10 +96,9 @@ class GuestRunner(Runner):
             self._outcomes[self.guest.break_(spec.where, when=spec.condition)] = outcome
 
     def _catch_exceptions(self) -> None:
-        for cpu in self.guest.vcpus:
-            base = cpu.reg("VBAR_EL1")
-            if not base:
-                continue  # it takes exceptions without end, which is seen at the limit
+        bases = {cpu.reg("VBAR_EL1") for cpu in self.guest.vcpus}
+        # Without vectors it takes exceptions without end, which is seen at the limit.
+        for base in sorted({*bases, *self._rules.vectors} - {0}):
             for offset in _VECTORS:
                 point = self.guest.break_(base + offset, when=_is_fault)
                 self._outcomes[point] = _EXCEPTION
@@ -287,6 +288,7 @@ class GuestRunner(Runner):
     def close(self) -> None:
         """Close the guest."""
         self.guest.close()
+        self._quiet.end()
 
 
 def _is_fault(hit: Hit) -> bool:

@@ -9,6 +9,8 @@ sources         the source lines that hits name, out of folders that the user gi
 executed_lines  what of a program was executed
 coverage_data   the part of a page that shows it
 page            the page
+fault_text      what the faults of a campaign led to, as text
+fault_page      the same as a page
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import TYPE_CHECKING
 
 from guestdbg.report.errors import ReportError
 from guestdbg.report.executed_lines import ExecutedLines, executed_lines, read_coverage
+from guestdbg.report.fault_page import fault_page
+from guestdbg.report.fault_text import fault_text
 from guestdbg.report.hits import MOST_HITS, Hits
 from guestdbg.report.json_log import read_json_log
 from guestdbg.report.page import page, write_page
@@ -36,6 +40,8 @@ __all__ = [
     "Hits",
     "ReportError",
     "Sources",
+    "fault_page",
+    "fault_text",
     "guest_report",
     "page",
     "read_coverage",
