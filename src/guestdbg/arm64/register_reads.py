@@ -8,10 +8,13 @@ their operands is.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.branches import branch
-from guestdbg.arm64.loadstore import MemoryOperand, memory_operand
+from guestdbg.arm64.loadstore import memory_operand
+
+if TYPE_CHECKING:
+    from guestdbg.arm64.loadstore import MemoryOperand
 
 __all__ = ["RegisterRead", "read_by"]
 

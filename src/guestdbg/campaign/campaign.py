@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.directory import (
@@ -22,14 +22,20 @@ from guestdbg.campaign.directory import (
     read_manifest,
 )
 from guestdbg.campaign.errors import CampaignError
-from guestdbg.campaign.executors import AnyExecutor, crew_of
-from guestdbg.campaign.failures import Failure, FailureFile
-from guestdbg.campaign.job import Job, Result
-from guestdbg.campaign.progress import OnProgress
+from guestdbg.campaign.executors import crew_of
+from guestdbg.campaign.failures import FailureFile
+from guestdbg.campaign.job import Job
 from guestdbg.campaign.results import ResultReader
 from guestdbg.campaign.run import Run
 from guestdbg.campaign.worker import Ticket, load_job
-from guestdbg.tables import Table, Tabular, library
+from guestdbg.tables import Tabular, library
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.executors import AnyExecutor
+    from guestdbg.campaign.failures import Failure
+    from guestdbg.campaign.job import Result
+    from guestdbg.campaign.progress import OnProgress
+    from guestdbg.tables import Table
 
 __all__ = ["Campaign", "Summary"]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from guestdbg.campaign.case import Case
 from guestdbg.closing import Closing
-from guestdbg.tables import Column
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.case import Case
+    from guestdbg.tables import Column
 
 __all__ = ["DETAIL_MAX", "Contents", "Job", "Minimised", "Result", "Runner", "empty"]
 

@@ -18,17 +18,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.errors import CampaignError
 from guestdbg.campaign.failures import Failure, Failures
 from guestdbg.campaign.journal import Journal, read_lines
 from guestdbg.campaign.schedule import CaseNumbers
-from guestdbg.campaign.worker import Row
 from guestdbg.closing import Closing
 from guestdbg.tables import Column, ParquetWriter, Table, Values, library
 from guestdbg.tables.parquet import arrow_table
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.worker import Row
 
 __all__ = ["COLUMNS", "Found", "ResultReader", "ResultWriter"]
 

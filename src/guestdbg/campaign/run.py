@@ -8,26 +8,34 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.campaign.directory import Manifest, read_file
+from guestdbg.campaign.directory import read_file
 from guestdbg.campaign.errors import CampaignError, ExecutorLost
-from guestdbg.campaign.executors import Crew
-from guestdbg.campaign.failures import MOST_KEPT, Failure, FailureFile
+from guestdbg.campaign.failures import MOST_KEPT
 from guestdbg.campaign.job import Minimised, empty
-from guestdbg.campaign.progress import OnProgress, Progress, Rate
-from guestdbg.campaign.results import ResultReader, ResultWriter
+from guestdbg.campaign.progress import Progress, Rate
+from guestdbg.campaign.results import ResultWriter
 from guestdbg.campaign.schedule import Schedule
 from guestdbg.campaign.worker import (
     Examined,
     Missing,
     Played,
-    Ticket,
     examine,
     forget,
     play,
 )
 from guestdbg.closing import Closing
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.directory import Manifest
+    from guestdbg.campaign.executors import Crew
+    from guestdbg.campaign.failures import Failure, FailureFile
+    from guestdbg.campaign.progress import OnProgress
+    from guestdbg.campaign.results import ResultReader
+    from guestdbg.campaign.worker import (
+        Ticket,
+    )
 
 __all__ = ["WORKER_DIED", "Run"]
 

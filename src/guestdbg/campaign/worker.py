@@ -19,12 +19,15 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.errors import CampaignError
-from guestdbg.campaign.job import DETAIL_MAX, Job, Minimised, Result, Runner, empty
-from guestdbg.tables import Column
+from guestdbg.campaign.job import DETAIL_MAX, Job, Result, empty
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.job import Minimised, Runner
+    from guestdbg.tables import Column
 
 __all__ = [
     "ERROR",

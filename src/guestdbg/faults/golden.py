@@ -6,15 +6,19 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from guestdbg.campaign import CampaignError, Case
-from guestdbg.debugger import Guest
-from guestdbg.faults.selection import Selection
 from guestdbg.faults.site import Site
 from guestdbg.faults.space import Places
-from guestdbg.guest_campaign import CaseRun
-from guestdbg.guest_campaign.runner import GuestRunner
-from guestdbg.kvm import FlowTrace, SupportsInstructionTrace
+from guestdbg.kvm import SupportsInstructionTrace
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.faults.selection import Selection
+    from guestdbg.guest_campaign import CaseRun
+    from guestdbg.guest_campaign.runner import GuestRunner
+    from guestdbg.kvm import FlowTrace
 
 __all__ = ["Compared", "Golden", "golden_run", "places_of"]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.arm64.data_flow import SourceKind, register_sources
-from guestdbg.debugger import Cpu, Guest
 from guestdbg.guest_campaign import Change, DoesNotFit
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Cpu, Guest
 
 __all__ = [
     "ChangeAfter",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from guestdbg.campaign import Case, Minimised, Result
-from guestdbg.debugger import Guest
-from guestdbg.faults.space import Fault, FaultSpace
-from guestdbg.guest_campaign import CaseRun, GuestJob, Limits, Outcome, Rules, Variation
-from guestdbg.guest_campaign.console import CaseConsole
+from guestdbg.guest_campaign import GuestJob
 from guestdbg.guest_campaign.runner import GuestRunner, Played
 from guestdbg.tables import Column
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case, Minimised, Result
+    from guestdbg.debugger import Guest
+    from guestdbg.faults.space import Fault, FaultSpace
+    from guestdbg.guest_campaign import CaseRun, Limits, Outcome, Rules, Variation
+    from guestdbg.guest_campaign.console import CaseConsole
 
 __all__ = ["FAULT_COLUMNS", "FaultJob"]
 

@@ -8,24 +8,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.campaign import CampaignError
 from guestdbg.campaign.worker import digest_of
-from guestdbg.debugger import Guest, SavedGuest
+from guestdbg.debugger import SavedGuest
 from guestdbg.errors import GuestdbgError
-from guestdbg.faults.golden import Compared, Golden, golden_run, places_of
+from guestdbg.faults.golden import Compared, golden_run, places_of
 from guestdbg.faults.job import FaultJob
 from guestdbg.faults.models import FaultModel, Skip
 from guestdbg.faults.outcomes import DETECTED, OTHER, SUCCESS, FaultClassifier
 from guestdbg.faults.results import FaultCampaign
 from guestdbg.faults.selection import Selection
-from guestdbg.faults.site import Place
 from guestdbg.faults.space import FaultSpace
 from guestdbg.guest_campaign import GuestJob, Limits, Rules
 from guestdbg.guest_campaign.job import start_of
-from guestdbg.guest_campaign.rules import Classifier
-from guestdbg.guest_campaign.runner import GuestRunner
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.faults.golden import Golden
+    from guestdbg.faults.site import Place
+    from guestdbg.guest_campaign.rules import Classifier
+    from guestdbg.guest_campaign.runner import GuestRunner
 
 __all__ = ["fault_campaign"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestdbg.campaign import CampaignError
 from guestdbg.faults.models import (
-    FaultModel,
     InstructionFlip,
     InstructionValue,
     LoadFlip,
@@ -16,6 +16,11 @@ from guestdbg.faults.models import (
     RegisterValue,
     Skip,
 )
+
+if TYPE_CHECKING:
+    from guestdbg.faults.models import (
+        FaultModel,
+    )
 
 __all__ = ["MODEL_FORMS", "parse_model"]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from guestdbg.arm64.data_flow import written_by
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.arm64.register_reads import read_by
 from guestdbg.campaign import CampaignError
-from guestdbg.debugger import Guest
 from guestdbg.faults.injection import (
     ChangeAfter,
     ChangeBefore,
@@ -26,8 +25,12 @@ from guestdbg.faults.injection import (
     SkipInstructions,
     loaded_bytes,
 )
-from guestdbg.faults.site import Place, Site
-from guestdbg.guest_campaign import At, Variation
+from guestdbg.guest_campaign import At
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.faults.site import Place, Site
+    from guestdbg.guest_campaign import Variation
 
 __all__ = [
     "FaultModel",

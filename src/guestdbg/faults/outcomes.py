@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.faults.golden import Compared, Golden
-from guestdbg.guest_campaign import CaseRun, Outcome
-from guestdbg.guest_campaign.rules import Classifier
+from guestdbg.guest_campaign import Outcome
+
+if TYPE_CHECKING:
+    from guestdbg.faults.golden import Compared, Golden
+    from guestdbg.guest_campaign import CaseRun
+    from guestdbg.guest_campaign.rules import Classifier
 
 __all__ = ["CRASH", "DETECTED", "HANG", "NO_EFFECT", "ORDER", "OTHER", "SUCCESS", "FaultClassifier"]
 

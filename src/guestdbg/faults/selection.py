@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestdbg.campaign import CampaignError
-from guestdbg.debugger import Guest, Location
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Location
 
 __all__ = ["Selection"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.disassembly import instruction
-from guestdbg.debugger import Location
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Location
 
 __all__ = ["Place", "Site"]
 

@@ -7,12 +7,15 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from guestdbg.campaign import CampaignError
-from guestdbg.faults.models import FaultModel, Variant
-from guestdbg.faults.site import Place, Site
+from guestdbg.faults.site import Place
 from guestdbg.guest_campaign import Variation
+
+if TYPE_CHECKING:
+    from guestdbg.faults.models import FaultModel, Variant
+    from guestdbg.faults.site import Site
 
 __all__ = ["Fault", "FaultSpace", "Places"]
 

@@ -8,15 +8,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.campaign import Campaign, CampaignError, Job
+from guestdbg.campaign import Campaign, CampaignError
 from guestdbg.debugger import Guest
 from guestdbg.errors import GuestdbgError
 from guestdbg.guest_campaign.errors import CampaignFileError
 from guestdbg.guest_campaign.make import campaign
 from guestdbg.guest_campaign.toml_file import read_toml
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Job
 
 __all__ = ["CampaignFile", "read_campaign_file"]
 

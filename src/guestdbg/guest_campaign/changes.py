@@ -10,14 +10,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
-from guestdbg.debugger import Guest
 from guestdbg.errors import GuestdbgError
 from guestdbg.guest_campaign.errors import DoesNotFit, VariationError
 from guestdbg.machine.virtio.block import Block
 from guestdbg.machine.virtio.disk_image import Overlay
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = [
     "At",

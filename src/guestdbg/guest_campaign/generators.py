@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from guestdbg.campaign import Case
-from guestdbg.guest_campaign.changes import At, Change, ConsoleInput, DiskData, Memory, Registers
+from guestdbg.guest_campaign.changes import At, ConsoleInput, DiskData, Memory, Registers
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case
+    from guestdbg.guest_campaign.changes import Change
 
 __all__ = ["Bytes", "Generated", "Part", "mutated"]
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from guestdbg.campaign import CampaignError, Case, Contents, Job
+from guestdbg.campaign import CampaignError, Job
 from guestdbg.container import container_bytes
-from guestdbg.debugger import Guest, SavedGuest
+from guestdbg.debugger import SavedGuest
 from guestdbg.debugger.guest_file import guest_sections
-from guestdbg.guest_campaign.changes import Variation
 from guestdbg.guest_campaign.console import CaseConsole
-from guestdbg.guest_campaign.limits import Limits
-from guestdbg.guest_campaign.rules import Rules
-from guestdbg.guest_campaign.runner import GuestRunner, Vary
+from guestdbg.guest_campaign.runner import GuestRunner
 from guestdbg.machine import Console
 from guestdbg.tables import Column
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case, Contents
+    from guestdbg.debugger import Guest
+    from guestdbg.guest_campaign.changes import Variation
+    from guestdbg.guest_campaign.limits import Limits
+    from guestdbg.guest_campaign.rules import Rules
+    from guestdbg.guest_campaign.runner import Vary
 
 __all__ = ["GuestJob", "VaryFromList", "start_of"]
 

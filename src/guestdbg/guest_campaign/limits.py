@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guestdbg.campaign import CampaignError
-from guestdbg.debugger import Guest, Stop
 from guestdbg.errors import GuestdbgError
-from guestdbg.guest_campaign.changes import At, apply_all
+from guestdbg.guest_campaign.changes import apply_all
 from guestdbg.guest_campaign.errors import DoesNotFit
 from guestdbg.kvm import SupportsCounterFrequency
 from guestdbg.kvm.regs import sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest, Stop
+    from guestdbg.guest_campaign.changes import At
 
 __all__ = ["Limits", "run_case"]
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.campaign import Campaign, CampaignError, Case
-from guestdbg.debugger import Guest
-from guestdbg.guest_campaign.changes import Variation
+from guestdbg.campaign import Campaign, CampaignError
 from guestdbg.guest_campaign.job import GuestJob, VaryFromList, start_of
 from guestdbg.guest_campaign.limits import Limits
-from guestdbg.guest_campaign.rules import FAILURES, Classifier, Rules
+from guestdbg.guest_campaign.rules import FAILURES, Rules
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case
+    from guestdbg.debugger import Guest
+    from guestdbg.guest_campaign.changes import Variation
+    from guestdbg.guest_campaign.rules import Classifier
 
 __all__ = ["campaign"]
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestdbg.campaign import Budget, Minimised, simplest_bytes, smallest
-from guestdbg.guest_campaign.changes import At, BytesChange, Change
+from guestdbg.guest_campaign.changes import At, BytesChange
+
+if TYPE_CHECKING:
+    from guestdbg.guest_campaign.changes import Change
 
 __all__ = ["minimised"]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.campaign import Campaign, CampaignError, Case
+from guestdbg.campaign import CampaignError
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest, SavedGuest
 from guestdbg.guest_campaign.job import GuestJob
 from guestdbg.guest_campaign.minimising import unpickled
-from guestdbg.guest_campaign.runner import GuestRunner
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Campaign, Case
+    from guestdbg.debugger import Guest, SavedGuest
+    from guestdbg.guest_campaign.runner import GuestRunner
 
 __all__ = ["Replay"]
 

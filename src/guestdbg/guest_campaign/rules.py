@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from guestdbg.campaign import Case
-from guestdbg.debugger import Guest, Stop
-from guestdbg.guest_campaign.changes import Variation
 from guestdbg.guest_campaign.errors import CampaignFileError
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case
+    from guestdbg.debugger import Guest, Stop
+    from guestdbg.guest_campaign.changes import Variation
 
 __all__ = ["FAILURES", "CaseRun", "Classifier", "Outcome", "Rules"]
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from guestdbg.arm64.exception_class import EC, exception_class
-from guestdbg.campaign import Case, Minimised, Result, Runner
-from guestdbg.debugger import Guest, Hit, Location, Stop
+from guestdbg.campaign import Result, Runner
 from guestdbg.debugger.breakpoints.spec_parser import parse_break, parse_watch
 from guestdbg.debugger.vcpu.diagnosis import syndrome_words
 from guestdbg.errors import GuestdbgError
-from guestdbg.guest_campaign.changes import At, Change, Variation, apply_all, changes_of
-from guestdbg.guest_campaign.console import CaseConsole
+from guestdbg.guest_campaign.changes import At, apply_all, changes_of
 from guestdbg.guest_campaign.errors import DoesNotFit, VariationError
-from guestdbg.guest_campaign.limits import Limits, run_case
+from guestdbg.guest_campaign.limits import run_case
 from guestdbg.guest_campaign.minimising import minimised
 from guestdbg.guest_campaign.quiet import Quiet
-from guestdbg.guest_campaign.rules import CaseRun, Outcome, Rules, outcome_of_stop
+from guestdbg.guest_campaign.rules import CaseRun, Outcome, outcome_of_stop
+
+if TYPE_CHECKING:
+    from guestdbg.campaign import Case, Minimised
+    from guestdbg.debugger import Guest, Hit, Location, Stop
+    from guestdbg.guest_campaign.changes import Change, Variation
+    from guestdbg.guest_campaign.console import CaseConsole
+    from guestdbg.guest_campaign.limits import Limits
+    from guestdbg.guest_campaign.rules import Rules
 
 __all__ = ["CLASSIFIER_ERROR", "DOES_NOT_FIT", "VARIATION_ERROR", "GuestRunner", "Played"]
 

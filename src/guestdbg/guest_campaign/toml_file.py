@@ -5,12 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.debugger import Guest, load
+from guestdbg.debugger import load
 from guestdbg.guest_campaign.errors import CampaignFileError
 from guestdbg.guest_campaign.generators import Bytes, Generated, Part
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
 
 __all__ = ["TomlCampaign", "read_toml"]
 

@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from guestdbg.faults import FaultCampaign, Found, LineOutcomes
 from guestdbg.report.sources import Sources
+
+if TYPE_CHECKING:
+    from guestdbg.faults import FaultCampaign, Found, LineOutcomes
 
 __all__ = ["fault_page"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from guestdbg.faults import FaultCampaign, Found, LineOutcomes
-from guestdbg.report.sources import Sources
+if TYPE_CHECKING:
+    from guestdbg.faults import FaultCampaign, Found, LineOutcomes
+    from guestdbg.report.sources import Sources
 
 __all__ = ["fault_text"]
 
