@@ -26,6 +26,7 @@ from .system_support import enc
 from .test_determinism import Armed, Guest, same
 
 FIRST, COUNTS, EDGES = 1, 2, 3
+MASK = (1 << 64) - 1
 TRIPLE = struct.Struct("=3Q")
 Key = tuple[int, int]  # EL, address
 
@@ -56,6 +57,30 @@ def branches(p: Processor) -> Counter[Key]:
         if word & 2:
             found[word & 1, (word & ~3) + 4 * (length - 1)] += count
     return found
+
+
+def upper_hash(a: int, b: int) -> int:
+    m = (a ^ (b * 0x9E3779B97F4A7C15 & MASK)) * 0xBF58476D1CE4E5B9 & MASK
+    return (m ^ m >> 29) >> 32
+
+
+def map_of(where: Counter[tuple[Key, int]], size: int) -> bytes:
+    """The map that these edges make."""
+    totals: Counter[int] = Counter()
+    for ((el, source), target), count in where.items():
+        totals[(upper_hash(source | el, 1) ^ upper_hash(target, 0)) * size >> 32] += count
+    counters = bytearray(size)
+    for place, count in totals.items():
+        counters[place] = count if count < 256 else (count - 1) % 255 + 1
+    return bytes(counters)
+
+
+def mapped(make: Callable[[], Guest], size: int, pieces: random.Random | None) -> bytes:
+    guest = make()
+    counters = bytearray(size)
+    guest.p.start_coverage_map(counters)
+    guest.run(pieces)
+    return bytes(counters)
 
 
 def covered(make: Callable[[], Guest], form: int, pieces: random.Random | None = None) -> Guest:
@@ -92,6 +117,9 @@ def test_random_programs(batch: int) -> None:
             first = covered(make, FIRST, pieces)
             same(plain, first)
             assert counted(first.p).keys() == expected.keys()
+        for size in (1 << 16, 1000, 1):
+            for pieces in (None, random.Random(seed)):
+                assert mapped(make, size, pieces) == map_of(where, size)
     assert went > 3000
 
 
@@ -118,6 +146,10 @@ def test_random_programs_armed(batch: int) -> None:
             assert counted(armed.p) == counted(whole.p)
             if form == EDGES:
                 assert edges(armed.p) == edges(whole.p)
+        found = mapped(
+            lambda seed=seed: Armed(seed, exclusives=False), 1 << 16, random.Random(seed)
+        )
+        assert found == map_of(edges(whole.p), 1 << 16)
 
 
 def test_every_instruction_alone_is_the_same() -> None:
@@ -270,3 +302,63 @@ def test_more_code_than_there_is_room_for(form: int) -> None:
     p.run(p.instructions + 10)
     first = {w & ~3: n for w, _, n in TRIPLE.iter_unpack(p.coverage()[0]) if w & ~3 < 40}
     assert first == dict.fromkeys(range(0, 40, 4), 1 if form == FIRST else 2)
+
+
+def test_a_counter_of_the_map_is_never_zero_again() -> None:
+    for count in (1, 255, 256, 257, 510, 511, 1000):
+        bench = loop(count + 1)
+        counters = bytearray(1 << 16)
+        bench.p.start_coverage_map(counters)
+        bench.run(1 + 2 * (count + 1))
+        where = {((1, CODE_AT + 8), CODE_AT + 4): count, ((1, CODE_AT + 8), CODE_AT + 12): 1}
+        assert counters == map_of(Counter(where), 1 << 16)
+        assert sum(n > 0 for n in counters) == 2
+
+
+def test_a_map_ends_and_the_buffer_is_free() -> None:
+    bench = loop(1000)
+    p = bench.p
+    first, second = bytearray(64), bytearray(64)
+    p.start_coverage_map(first)
+    with pytest.raises(BufferError):
+        first.extend(b"x")
+    bench.run(11)
+    assert sum(first) == 5
+    with pytest.raises(ValueError, match="counted in a map"):
+        p.coverage()
+    p.covering = False
+    bench.run(10)
+    p.covering = True
+    assert sum(first) == 5
+    p.start_coverage_map(second)
+    first.extend(b"x")
+    bench.run(10)
+    assert (sum(first) - ord("x"), sum(second)) == (5, 5)
+    p.start_coverage(EDGES)
+    second.extend(b"x")
+    bench.run(10)
+    assert edges(p).total() == 5
+    p.start_coverage_map(first)
+    p.stop_coverage()
+    first.extend(b"x")
+    bench.run(10)
+    p.start_coverage_map(first)
+    del bench, p  # and with the processor
+    first.extend(b"x")
+
+
+def test_buffers_that_are_no_map() -> None:
+    bench = loop(1000)
+    p = bench.p
+    counters = bytearray(64)
+    p.start_coverage_map(counters)
+    for wrong, error in (
+        (bytearray(), ValueError),
+        (bytes(64), BufferError),
+        (64, TypeError),
+        (memoryview(bytearray(64))[::2], BufferError),
+    ):
+        with pytest.raises(error):
+            p.start_coverage_map(wrong)
+    bench.run(11)
+    assert sum(counters) == 5, "the one before goes on"

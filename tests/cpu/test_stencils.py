@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from guestdbg.cpu import tier, translation
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
 from .support import MDE
-from .test_coverage import counted, edges
+from .test_coverage import counted, edges, map_of
 from .test_determinism import TDE_TDA, TOTAL, Armed, Guest, same
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,24 @@ def test_coverage(seed: int, form: int) -> None:
     assert found[1][2].p.tier_statistics()["translated"] > 20
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_map_of_edges(seed: int) -> None:
+    maps = []
+    for which, form in (("interpreter", 3), ("interpreter", 4), ("stencils", 4)):
+        one = guest(Guest, seed, which, 2, at_random=True)
+        counters = bytearray(1 << 12)
+        if form == 4:
+            one.p.start_coverage_map(counters)
+        else:
+            one.p.start_coverage(form)
+        one.run(random.Random(seed))
+        maps.append(bytes(counters) if form == 4 else map_of(edges(one.p), 1 << 12))
+        if which == "stencils":
+            assert one.p.tier_statistics()["translated"] > 20
+    assert maps[0] == maps[1] == maps[2]
+    assert any(maps[0])
+
+
 # add x0, x0, #1; str x0, [x1]; ldr d0, .+64; str d0, [x1, #8]; cmp x0, x2; b.ne .-20; b .
 LOOP_WORDS = [
     *(0x9100_0400, 0xF900_0020, 0x5C00_0200, 0xFD00_0420, 0xEB02_001F, 0x54FF_FF61),
@@ -140,6 +159,17 @@ def test_a_loop_that_is_counted(form: int) -> None:
         assert without_stencils(p) == 0
         assert counted(p) == {(1, 0x4000_0000 + 4 * n): 1 if form == 1 else 400 for n in range(6)}
         assert edges(p) == ({((1, 0x4000_0014), 0x4000_0000): 400} if form == 3 else {})
+
+
+def test_a_loop_that_is_counted_in_a_map() -> None:
+    with processors("stencils", 2):
+        p, _ = looping(0x4000_0000)
+        counters = bytearray(64)
+        p.start_coverage_map(counters)
+        for n in range(1, 5):
+            assert p.run(600 * n) == EXIT_LIMIT
+        assert without_stencils(p) == 0
+        assert counters == map_of(Counter({((1, 0x4000_0014), 0x4000_0000): 400}), 64)
 
 
 @pytest.mark.parametrize("at", range(6))

@@ -8,6 +8,7 @@ cdef enum:
     FORM_FIRST = 1         # whether an instruction was executed
     FORM_COUNTS = 2        # how often
     FORM_EDGES = 3         # and how often each branch went where
+    FORM_MAP = 4           # only the latter, in a map of counters of one byte
 
     MAX_RECORDS = 1 << 20
     MAX_EDGES = 1 << 20
@@ -20,6 +21,8 @@ cdef struct Record:        # instructions that were executed one after the other
     uint32_t length        # instructions
     uint8_t el
     uint8_t branch         # whether the last one is a branch
+    uint32_t source_hash   # of the edges from that branch (FORM_MAP),
+    uint32_t target_hash   # and of those to the first instruction
 
 cdef struct Edge:
     uint64_t source        # address of the branch | EL
@@ -45,6 +48,8 @@ cdef struct Coverage:
     Edge* edges            # by hash: what Record.source has no room for
     uint64_t edges_size
     uint64_t edge_count
+    uint8_t* map           # FORM_MAP: the owner's
+    uint64_t map_size
 
 cdef enum:
     VARIANT_COVERED = 8    # of a block: it has a hook of this module
@@ -78,8 +83,8 @@ cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil
 cdef void coverage_emulated(Cpu* c) noexcept nogil
 """The owner has executed the instruction at c.pc."""
 
-cdef bint coverage_start(Cpu* c, int form) noexcept nogil
-"""Begin with nothing counted. False: there is no memory for it."""
+cdef bint coverage_start(Cpu* c, int form, uint8_t* map, uint64_t map_size) noexcept nogil
+"""Begin with nothing counted. map: for FORM_MAP, of 1 to 2**32 bytes. False: there is no memory for it."""
 
 cdef void coverage_stop(Cpu* c) noexcept nogil
 

@@ -2,7 +2,7 @@
 """Which instructions were executed, and how often.
 
 While coverage is on, each block that is decoded gets a hook: the function of its first instruction is
-replaced by one of the three below, which notes the entry and goes on to it. Blocks with hooks are a variant
+replaced by one of the four below, which notes the entry and goes on to it. Blocks with hooks are a variant
 of their own, one for each EL, so a processor without coverage executes nothing of this.
 
 A block that is entered is noted as a whole. If it is left before its end, by an exception or for its owner,
@@ -14,6 +14,8 @@ executed of the rest later is a block of its own. So each instruction that retir
                     after it, so that it is the last one when execute() returns. Then the hook is removed.
   enter_counted     counts, and remembers the block for coverage_settle()
   enter_from        as well, and counts the edge from the block before it
+  enter_mapped      counts only that edge, in the byte of a map that a hash of its two addresses gives. The
+                    map is the owner's, who may share it with other processes: fuzzers read it
 
 Records and edges stay when blocks are dropped: a block that is decoded again finds its record.
 """
@@ -159,6 +161,23 @@ cdef void count_edge(Coverage* v, uint64_t source, uint64_t target) noexcept nog
     v.edge_count += 1
 
 
+# ---- a map of edges ---------------------------------------------------------------------------
+
+cdef inline uint32_t source_hash_of(uint64_t source) noexcept nogil:
+    return <uint32_t>(mixed(source, 1) >> 32)
+
+
+cdef inline uint32_t target_hash_of(uint64_t target) noexcept nogil:
+    return <uint32_t>(mixed(target, 0) >> 32)
+
+
+cdef inline void count_in_map(Coverage* v, const Record* p, uint32_t target_hash) noexcept nogil:
+    """The edge from a record's branch, if it ends with one. 1 follows 255: what was counted is never 0."""
+    cdef uint8_t* counter = &v.map[(<uint64_t>(p.source_hash ^ target_hash) * v.map_size) >> 32]
+    cdef uint32_t n = <uint32_t>counter[0] + p.branch
+    counter[0] = <uint8_t>(n + (n >> 8))
+
+
 # ---- the hooks --------------------------------------------------------------------------------
 
 cdef void enter_first(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -209,6 +228,17 @@ cdef void enter_from_elsewhere(Cpu* c, const Insn* i, uint64_t last) noexcept no
     GO_ON(c, i, <Op>h.f, last)
 
 
+cdef void enter_mapped(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef Hook* h = hook_of(i)
+    cdef Coverage* v = h.coverage
+    cdef Record* r = h.record
+    cdef Record* p = v.last
+    v.last = r
+    v.end = retired(c)
+    count_in_map(v, p, r.target_hash)
+    GO_ON(c, i, <Op>h.f, last)
+
+
 cdef void count_entry(Coverage* v, Record* r) noexcept nogil:
     cdef Record* p = v.previous
     cdef int n
@@ -240,6 +270,10 @@ cdef bint coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexce
         i.f = enter_counted
     elif v.form == FORM_EDGES:
         i.f = enter_from
+    elif v.form == FORM_MAP:
+        r.source_hash = source_hash_of(source_of(r))
+        r.target_hash = target_hash_of(r.pc)
+        i.f = enter_mapped
     elif not r.count and r != &v.overflow:
         i.f = enter_first
         return True
@@ -263,7 +297,10 @@ cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil:
     if r == &v.overflow:
         return
     missing = v.end - retired(c)       # instructions at the end of the block that were not executed
-    if missing:
+    if v.form == FORM_MAP:
+        if not missing:
+            count_in_map(v, r, target_hash_of(c.pc))
+    elif missing:
         if v.form != FORM_FIRST:
             r.count -= 1
         if missing < r.length:
@@ -280,13 +317,13 @@ cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil:
 
 cdef void coverage_emulated(Cpu* c) noexcept nogil:
     cdef Coverage* v = coverage_of(c)
-    if v != NULL and v.active:
+    if v != NULL and v.active and v.form != FORM_MAP:
         note(v, c.pc, 1, c.el)
 
 
 # ---- on and off -------------------------------------------------------------------------------
 
-cdef bint coverage_start(Cpu* c, int form) noexcept nogil:
+cdef bint coverage_start(Cpu* c, int form, uint8_t* map, uint64_t map_size) noexcept nogil:
     cdef Coverage* v = <Coverage*>calloc(1, sizeof(Coverage))
     if v == NULL:
         return False
@@ -295,6 +332,8 @@ cdef bint coverage_start(Cpu* c, int form) noexcept nogil:
         free(v)
         return False
     v.form = form
+    v.map = map
+    v.map_size = map_size
     v.elsewhere = <void*>enter_from_elsewhere
     v.last = &v.none
     coverage_stop(c)

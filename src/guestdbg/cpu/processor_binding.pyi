@@ -159,6 +159,14 @@ class Processor:
 
         form: 1 whether instructions were executed, 2 how often, 3 also where each branch went.
         """
+    def start_coverage_map(self, counters: object) -> None:
+        """Count from here on where branches go, in a writable buffer of 1 to 2**32 bytes.
+
+        An edge from a branch to the instruction that is executed after it has the counter
+        (h(source | EL, 1) ^ h(target, 0)) * size >> 32, where h(a, b) is the upper half of
+        m ^ m >> 29, and m = (a ^ b * 0x9E3779B97F4A7C15) * 0xBF58476D1CE4E5B9 mod 2**64.
+        255 is followed by 1. ValueError: the size; TypeError, BufferError: it is not writable.
+        """
     def stop_coverage(self) -> None: ...  # and forget what was noted
     covering: bool  # it is noted now; ValueError: start_coverage() was not called
     def coverage(self) -> tuple[bytes, bytes, bool]:

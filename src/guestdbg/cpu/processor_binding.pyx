@@ -5,13 +5,14 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 
 from guestdbg.cpu import tier
 from guestdbg.cpu.address_space cimport MAX_TABLES, space_of, TableFilter, TableFilters
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.coverage cimport (
     CacheHead, coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start,
-    coverage_stop, FORM_EDGES, FORM_FIRST,
+    coverage_stop, FORM_EDGES, FORM_FIRST, FORM_MAP,
 )
 from guestdbg.cpu.instruction_trace cimport CpuLog, InstructionBuffer, log_emulated, log_of, log_owner, log_window
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
@@ -67,6 +68,7 @@ cdef class Processor:
     cdef uint32_t number              # in that
     cdef readonly InstructionBuffer instructions_log
     cdef CpuLog* log                  # in that; NULL: there is none
+    cdef object map                   # a memoryview of what coverage counts in; None: there is none
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
                   int watchpoints=4, int context_aware=2, dict identification=None, str clock="virtual"):
@@ -639,12 +641,31 @@ cdef class Processor:
         executed, 2 how often, 3 also how often each branch went where."""
         if not FORM_FIRST <= form <= FORM_EDGES:
             raise ValueError(f"form {form}: must be 1 (first execution), 2 (counts) or 3 (counts and edges)")
-        if not coverage_start(self.c, form):
+        if not coverage_start(self.c, form, NULL, 0):
             raise MemoryError("coverage")
+        self.set_map(None)
+
+    cdef set_map(self, new):
+        old, self.map = self.map, new
+        if old is not None:
+            old.release()
+
+    def start_coverage_map(self, counters):
+        """Count from here on where branches go, in a writable buffer; see processor_binding.pyi."""
+        # A view of its own, of which nothing is exported: the garbage collector cannot clear others.
+        view = memoryview(counters)
+        if view.readonly or not view.c_contiguous:
+            raise BufferError("the map must be writable and contiguous")
+        if not 0 < view.nbytes <= 1 << 32:
+            raise ValueError(f"{view.nbytes} counters: a map has 1 to {1 << 32}")
+        if not coverage_start(self.c, FORM_MAP, <uint8_t*>PyMemoryView_GET_BUFFER(view).buf, view.nbytes):
+            raise MemoryError("coverage")
+        self.set_map(view)
 
     def stop_coverage(self):
         """Note nothing any more, and forget what was noted."""
         coverage_stop(self.c)
+        self.set_map(None)
 
     @property
     def covering(self):
@@ -661,6 +682,8 @@ cdef class Processor:
         """(blocks, edges, complete): what was noted; see processor_binding.pyi."""
         if coverage_of(self.c) == NULL:
             raise ValueError("coverage was never started")
+        if self.map is not None:
+            raise ValueError("coverage is counted in a map, which the caller has")
         return (coverage_blocks(coverage_of(self.c)), coverage_edges(coverage_of(self.c)),
                 not coverage_of(self.c).lost)
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from guestdbg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from guestdbg.kvm.coverage import CoverageData, SupportsCoverage
+    from guestdbg.kvm.coverage import CoverageData, SupportsCoverage, SupportsCoverageMap
     from guestdbg.kvm.debug_state import DebugState
     from guestdbg.kvm.errors import KvmError
     from guestdbg.kvm.exits import (
@@ -118,6 +118,7 @@ __all__ = [
     "SupportsCodeChanged",
     "SupportsCounterFrequency",
     "SupportsCoverage",
+    "SupportsCoverageMap",
     "SupportsCpuModel",
     "SupportsDebugState",
     "SupportsDirtyPages",
@@ -150,6 +151,7 @@ __getattr__, __dir__ = lazy_names(
         "guestdbg.kvm.coverage": (
             "CoverageData",
             "SupportsCoverage",
+            "SupportsCoverageMap",
         ),
         "guestdbg.kvm.debug_state": ("DebugState",),
         "guestdbg.kvm.errors": ("KvmError",),

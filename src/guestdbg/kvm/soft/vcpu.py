@@ -285,6 +285,16 @@ class SoftVcpu(VcpuState):
         except MemoryError as error:
             raise KvmError(errno.ENOMEM, "start_coverage", "no memory for its tables") from error
 
+    def start_coverage_map(self, counters: object) -> None:
+        """The extension SupportsCoverageMap."""
+        self._check("start_coverage_map")
+        try:
+            self.cpu.start_coverage_map(counters)
+        except (ValueError, TypeError, BufferError) as error:
+            raise KvmError(errno.EINVAL, "start_coverage_map", str(error)) from error
+        except MemoryError as error:
+            raise KvmError(errno.ENOMEM, "start_coverage_map", "no memory for blocks") from error
+
     def stop_coverage(self) -> None:
         """Note nothing any more, and forget what was noted."""
         self._check("stop_coverage")
