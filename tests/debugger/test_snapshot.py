@@ -12,7 +12,7 @@ from guestdbg.check.assembler import add, b, flat, ldr, mov, str_
 from guestdbg.debugger import BadSnapshot, Guest, GuestBusy, GuestClosed, Hit, StaleHit, Unsupported
 from guestdbg.machine import Board
 
-from .assembled import CODE, DATA, assembled, cbnz_w, ldaxr, make_plain, stlxr
+from .assembled import CODE, DATA, VECTORS, assembled, cbnz_w, ldaxr, make_plain, stlxr
 from .conftest import Load
 
 PRIVATE = [0x91000421, 0x91000442]  # add x1, x1, #1; add x2, x2, #1
@@ -162,6 +162,19 @@ def test_before_an_access_that_was_reported() -> None:
         guest.restore(snapshot)
         assert guest.read_u64(DATA) == 0
     guest.close()
+
+
+def test_a_debug_exception_of_the_guests_own_again() -> None:
+    """A BRK of the guest, to whose handler the debugger sends it on."""
+    brk, nop = 0xD4200020, 0xD503201F
+    with assembled([nop, brk], vectors={0x200: [nop, b(0)]}) as guest:
+        guest.cpu.set_reg("VBAR_EL1", VECTORS)
+        guest.break_(VECTORS + 0x204)
+        snapshot = guest.snapshot()
+        for _ in range(3):
+            stop = guest.run(max_instructions=100)
+            assert (stop.reason, stop.pc) == ("hit", VECTORS + 0x204), stop
+            guest.restore(snapshot)
 
 
 def test_a_guest_that_has_powered_off_can_be_restored(start: Load) -> None:

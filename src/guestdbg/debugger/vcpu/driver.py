@@ -371,12 +371,14 @@ class VcpuDriver(VcpuContext):
         self._remove_hit_programs()
         self.guest_debug = None
         self.resume_count += 1
+        self._last_injected = None
 
     def restore(self, state: ResumeState) -> None:
         """The vCPU was put back to where ``state`` was copied; the points are those of now."""
         self.guest_debug = None  # KVM has what was armed then
         self.resume_count += 1  # hits from before are stale
         self.resume_state = state.copy()
+        self._last_injected = None  # the same again is no loop: it is the past once more
         self.exclusives.note_restored()
 
     # ---- exits -------------------------------------------------------------------------------
