@@ -48,6 +48,7 @@ OUTPUT = {
         b"degrees: 65\ndegrees: 64\ndegrees: 65\ndegrees: 65\ndegrees: 65\ndegrees: 21\n"
         b"degrees: 20\ndegrees: 20\npid: cold\n"
     ),
+    "packet": b"outcome: 0\npacket of sensor: 800\n",
     # Without semihosting, which only a debugger provides.
     "semihosting": (b"unexpected exception: ESR_EL1 0x2000000 ELR_EL1 0x40201358 FAR_EL1 0x0\n"),
     "smp": b"processors: 1\ncounter: 1000\nsmp: all well\n",
