@@ -26,6 +26,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     debugger  breakpoints, watchpoints, steps, hits, symbols
     linux     a Linux guest: its kernel's symbols, and where the kernel is
     history   the past of a guest: going back, and asking who did what
+    fuzz      a guest as the target of AFL++ and other fuzzers
     trace     what a guest did, taken down as it ran: coverage, profiles
     guest_campaign  a guest thousands of times from one place
     faults    what a skipped instruction or a flipped bit leads to

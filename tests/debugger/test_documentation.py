@@ -28,6 +28,7 @@ PAGES = [
         "profiles",
         "report",
         "trace",
+        "fuzzing",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

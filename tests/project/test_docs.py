@@ -19,7 +19,7 @@ PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "example
 #: Their `__all__` is public, and documented on the site.
 PUBLIC = [
     *("debugger", "linux", "history", "trace", "kvm", "machine", "gdb", "check", "lab"),
-    *("workers", "tables", "report", "campaign", "guest_campaign", "faults"),
+    *("workers", "tables", "report", "campaign", "guest_campaign", "faults", "fuzz"),
 ]
 
 

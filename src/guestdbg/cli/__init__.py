@@ -8,6 +8,7 @@ caps          what the provider can do
 check         the conformance suite
 differential  random programs on two KVMs, compared exit by exit
 lab           a command on a real arm64 KVM, in an emulated machine
+fuzz          a guest as the target of AFL++
 gdb           a guest for GDB or LLDB
 report        a page of HTML from the log of a run
 run           a guest with breakpoints and watchpoints

@@ -34,6 +34,7 @@ class Commands(click.Group):
         "differential": "guestdbg.cli.differential",
         "explain": "guestdbg.cli.explain",
         "faults": "guestdbg.cli.faults",
+        "fuzz": "guestdbg.cli.fuzz",
         "gdb": "guestdbg.cli.gdb",
         "lab": "guestdbg.cli.lab",
         "replay": "guestdbg.cli.replay",

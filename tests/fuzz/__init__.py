@@ -1,0 +1,1 @@
+"""Guests as targets of fuzzers."""
