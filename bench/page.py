@@ -62,6 +62,7 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         None,
     ),
     ("coverage: the suite with it, as a part of its speed without", "coverage_ratio", None, None),
+    ("AFL++: executions of a small parser, on one core", "fuzz_execs_per_second", None, None),
     ("traces: events, for Perfetto", "trace_calls_per_second", None, None),
     (
         "traces: every instruction with what it changed",

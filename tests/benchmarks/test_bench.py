@@ -52,6 +52,7 @@ KEYS = {
     "qemu_fp_suite_mips",
     "unicorn_fp_suite_mips",
     "coverage_ratio",
+    "fuzz_execs_per_second",
     "trace_calls_per_second",
     "trace_instructions_per_second",
     "qemu_trace_instructions_per_second",
