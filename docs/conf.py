@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import pkgutil
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
+
+import guestdbg
 
 ROOT = Path(__file__).parents[1]
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -75,6 +80,14 @@ html_show_sourcelink = False
 templates_path: list[str] = []
 
 
+def _import_all() -> None:
+    """Import every module, so that what annotations name is known: see ``_find``."""
+    for found in pkgutil.walk_packages(guestdbg.__path__, "guestdbg."):
+        if found.name.rpartition(".")[2] != "__main__":
+            with contextlib.suppress(ImportError):  # of what is optional
+                importlib.import_module(found.name)
+
+
 def _public_names() -> dict[int, str]:
     """The public name of each class and function, by the identity of the object."""
     names: dict[int, str] = {}
@@ -87,12 +100,17 @@ def _public_names() -> dict[int, str]:
     return names
 
 
+@cache  # there are thousands of references, and hundreds of modules
 def _find(target: str, package: str) -> object | None:
     """The object of a dotted name, or of a bare one in any module of the package."""
     module, _, name = target.rpartition(".")
     if not module:
-        modules = [m for n, m in sys.modules.items() if f"{n}.".startswith(f"{package}.")]
-        return next((vars(m)[name] for m in modules if name in vars(m)), None)
+        # Names that serve annotations only are not in the module that has the annotation.
+        for inside in (package, "guestdbg"):
+            for known, each in list(sys.modules.items()):
+                if f"{known}.".startswith(f"{inside}.") and name in vars(each):
+                    return vars(each)[name]
+        return None
     try:
         return getattr(importlib.import_module(module), name, None)
     except ImportError:
@@ -186,6 +204,7 @@ _SEVERAL = re.compile(r"^ +\w+(?:, \w+)+(?=: )")
 
 
 def setup(app: Sphinx) -> None:
+    _import_all()
     app.guestdbg_names = _public_names()  # type: ignore[attr-defined]
     app.connect("missing-reference", _resolve)
     app.connect("source-read", _include)
