@@ -47,6 +47,9 @@ ONCE = {
     "test_operand_accessors",
     "test_scale_encodings",
     "test_stencil_build",
+    "test_stencil_host",
+    # It says which tier the tests use that it executes.
+    "test_aarch64",
     # Each instruction is executed as a single step.
     "test_data_oracle",
     "test_fp_arithmetic",
