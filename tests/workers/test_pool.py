@@ -8,10 +8,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
-from guestdbg.workers import WorkerDied, WorkerError, WorkerPool
+from guestdbg.workers import WorkerDied, WorkerError, WorkerExecutor, WorkerPool
+
+from . import functions
 
 FUNCTIONS = "tests.workers.functions"
 
@@ -109,3 +112,38 @@ def test_saved_guests_go_on_in_workers(tmp_path: Path) -> None:
             expected = run_on(saved, most)
             futures = [saved.submit(pool, f"{FUNCTIONS}:run_on", most) for _ in range(4)]
             assert [future.result(100) for future in futures] == [expected] * 4
+
+
+def test_workers_with_another_environment(tmp_path: Path) -> None:
+    """As those of another build need: its directory comes first, and a library is loaded first."""
+    environment = {"PYTHONPATH": str(tmp_path), "GUESTDBG_TEST": "here"}
+    (tmp_path / "only_there.py").write_text("def function():\n    return __file__\n")
+    with WorkerExecutor(1, environment=environment) as executor:
+        assert executor.submit(functions.variable, "GUESTDBG_TEST").result(60) == "here"
+    with WorkerPool(1, environment=environment) as pool:
+        found = pool.call("only_there:function").result(60)
+        assert found == str(tmp_path / "only_there.py")
+        begins = pool.call(f"{FUNCTIONS}:path_begins", 2).result(60)
+        assert str(tmp_path) in begins
+    assert "GUESTDBG_TEST" not in os.environ
+
+
+@pytest.mark.parametrize("output", ["keep", "tee"])
+def test_the_end_of_what_a_worker_wrote(
+    output: Literal["keep", "tee"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with WorkerExecutor(1, output=output) as executor:
+        for shown in ("one", "two"):
+            with pytest.raises(WorkerDied, match="was killed by SIGABRT") as raised:
+                executor.submit(functions.write_and_die, shown, 200_000).result(60)
+            text = raised.value.output
+            assert f"x\n{shown}\nFatal Python error: Aborted" in text
+            assert "in write_and_die" in text, "the traceback of the worker"
+            assert len(text) == 64 << 10
+    assert ("Fatal Python error" in capsys.readouterr().err) is (output == "tee")
+
+
+def test_output_that_is_none_of_them() -> None:
+    wrong: Any = "nowhere"
+    with pytest.raises(ValueError, match='it must be "inherit", "keep" or "tee"'):
+        WorkerPool(1, output=wrong)

@@ -6,6 +6,7 @@ Each worker is a new Python process, never a fork of one that has threads. Funct
 errors   what goes wrong with a worker
 channel  what parent and worker say to each other
 process  what a worker does
+output   the end of what a worker has written
 pool     the pool, in the parent
 executor the pool as an executor of the standard library
 """

@@ -10,4 +10,10 @@ class WorkerError(GuestdbgError):
 
 
 class WorkerDied(WorkerError):
-    """A worker ended before its function returned: it was killed, or it took too long."""
+    """A worker ended before its function returned: it was killed, or it took too long.
+
+    Attributes:
+        output: the end of what it has written, if the pool keeps that.
+    """
+
+    output: str = ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, Literal
 
 from guestdbg.workers.errors import WorkerError
 from guestdbg.workers.pool import WorkerPool
@@ -21,13 +21,22 @@ class WorkerExecutor(Executor):
 
     Args:
         workers: how many; None: as many as the host has processors.
+        environment: variables that are different in the workers; directories of its PYTHONPATH come
+            before those of the parent.
+        output: where what workers write goes, as for ``WorkerPool``.
 
     Raises:
-        ValueError: fewer than 1.
+        ValueError: fewer than 1, or another ``output``.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self._pool = WorkerPool(workers)
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        output: Literal["inherit", "keep", "tee"] = "inherit",
+    ) -> None:
+        self._pool = WorkerPool(workers, environment=environment, output=output)
 
     def __len__(self) -> int:
         """How many workers there are."""

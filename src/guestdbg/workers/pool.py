@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from guestdbg.closing import Closing
 from guestdbg.workers.channel import Channel, Drop, Job, Share
 from guestdbg.workers.errors import WorkerDied, WorkerError
+from guestdbg.workers.output import Output
 
 if TYPE_CHECKING:
     from guestdbg.workers.channel import Answer
@@ -47,20 +49,33 @@ class WorkerPool(Closing):
 
     Args:
         workers: how many; None: as many as the host has processors.
+        environment: variables that are different in the workers. What they import is looked for in
+            the directories of its PYTHONPATH first, and then where the parent finds it.
+        output: where what a worker writes to stdout and stderr goes: "inherit": where the parent's
+            goes; "keep": the end of it is in ``WorkerDied.output``; "tee": the same, and all of it
+            to the parent's stderr.
 
     Raises:
-        ValueError: fewer than 1.
+        ValueError: fewer than 1, or another ``output``.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        output: Literal["inherit", "keep", "tee"] = "inherit",
+    ) -> None:
         count = (os.cpu_count() or 1) if workers is None else workers
         if count < 1:
             raise ValueError(f"{count} workers: 1 is the least")
+        if output not in ("inherit", "keep", "tee"):
+            raise ValueError(f'output is {output!r}: it must be "inherit", "keep" or "tee"')
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._shared: dict[str, _Shared] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._workers = [_Worker() for _ in range(count)]
+        self._workers = [_Worker(environment or {}, output) for _ in range(count)]
         self._threads = [
             threading.Thread(target=worker.serve, args=(self._tasks,), daemon=True)
             for worker in self._workers
@@ -164,7 +179,9 @@ class WorkerPool(Closing):
 class _Worker:
     """One worker, and what it has been sent. All but ``kill`` belongs to its thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str], output: str) -> None:
+        self._environment = environment
+        self._output = None if output == "inherit" else Output(tee=output == "tee")
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._life = -1
@@ -199,19 +216,25 @@ class _Worker:
             channel.send(task.job)
             if not channel.waits(task.timeout):
                 self._end()
-                raise WorkerDied(
+                raise self._died(
                     f"{task.job.function} took longer than {task.timeout} s in a worker, which was "
                     "killed"
                 )
             answer: Answer = channel.receive()
         except (EOFError, OSError) as error:
-            raise WorkerDied(f"a worker that ran {task.job.function} {self._end()}") from error
+            raise self._died(f"a worker that ran {task.job.function} {self._end()}") from error
         if answer.error is not None:
             answer.error.add_note(f"In a worker:\n{answer.traceback}")
             raise answer.error
         if answer.traceback:
             raise WorkerError(f"{task.job.function} failed in a worker:\n{answer.traceback}")
         return answer.result
+
+    def _died(self, why: str) -> WorkerDied:
+        error = WorkerDied(why)
+        if self._output is not None:
+            error.output = self._output.last
+        return error
 
     def _share(self, channel: Channel, shared: _Shared) -> None:
         digest = shared.message.digest
@@ -231,25 +254,35 @@ class _Worker:
             raise EOFError
         local, remote = socket.socketpair()
         life, self._life = os.pipe()
+        output = None if self._output is None else self._output.begin()
         try:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "guestdbg.workers.process"),
+                    *(sys.executable, "-X", "faulthandler", "-m", "guestdbg.workers.process"),
                     *(str(remote.fileno()), str(life)),
                 ],
                 stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 pass_fds=(remote.fileno(), life),
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=self._variables(),
                 # Ctrl-C at the terminal is for the parent.
                 start_new_session=True,
             )
         finally:
             remote.close()
             os.close(life)
+            if output is not None:
+                os.close(output)
         if self._killed:  # meanwhile
             self._process.kill()
         self._channel = Channel(local.detach())
         return self._channel
+
+    def _variables(self) -> Mapping[str, str]:
+        places = [self._environment.get("PYTHONPATH", ""), *sys.path]
+        path = os.pathsep.join(each for each in places if each)
+        return os.environ | dict(self._environment) | {"PYTHONPATH": path}
 
     def _end(self) -> str:
         """End the process; how it had ended, in words."""
@@ -266,6 +299,8 @@ class _Worker:
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
+        if self._output is not None:
+            self._output.end()
         if status < 0:
             return f"was killed by {signal.Signals(-status).name}"
         return f"ended with the status {status}"
