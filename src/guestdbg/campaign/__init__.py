@@ -11,6 +11,7 @@ schedule   which cases are next
 journal    a file of lines that are whole
 results    the results, in Parquet files
 failures   the same failure once, and counted
+deaths     workers that have died, and why
 progress   counts, rate and an estimate
 worker     what runs in a worker
 executors  local processes, a Dask cluster, any executor
@@ -21,6 +22,7 @@ campaign   ``Campaign``, which brings all of this together
 
 from guestdbg.campaign.campaign import Campaign, Summary
 from guestdbg.campaign.case import Case
+from guestdbg.campaign.deaths import Death
 from guestdbg.campaign.errors import CampaignError, ExecutorLost
 from guestdbg.campaign.failures import Failure
 from guestdbg.campaign.job import Contents, Job, Minimised, Result, Runner
@@ -33,6 +35,7 @@ __all__ = [
     "CampaignError",
     "Case",
     "Contents",
+    "Death",
     "ExecutorLost",
     "Failure",
     "Job",

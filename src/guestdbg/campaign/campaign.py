@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from guestdbg.campaign.case import Case
+from guestdbg.campaign.deaths import Death
 from guestdbg.campaign.directory import (
     Manifest,
     add_file,
@@ -26,7 +27,7 @@ from guestdbg.campaign.executors import crew_of
 from guestdbg.campaign.failures import FailureFile
 from guestdbg.campaign.job import Job
 from guestdbg.campaign.results import ResultReader
-from guestdbg.campaign.run import Run
+from guestdbg.campaign.run import Run, Until
 from guestdbg.campaign.worker import Ticket, load_job
 from guestdbg.tables import Tabular, library
 
@@ -51,12 +52,14 @@ class Summary:
         done, cases: how many cases have results, and how many there are (None: no end).
         counts: how many results are of each class.
         failures: those that differ, the most frequent first, with their counts.
+        deaths: workers that have died for which none of the cases is to blame.
     """
 
     done: int
     cases: int | None
     counts: Counter[str]
     failures: Sequence[Failure]
+    deaths: Sequence[Death] = ()
 
     @property
     def complete(self) -> bool:
@@ -82,6 +85,7 @@ class Summary:
             lines.append(f"  {each.count:>10,} {each.signature} (first: case {each.case})")
         if len(self.failures) > _SHOWN:
             lines.append(f"  and {len(self.failures) - _SHOWN:,} more")
+        lines += [str(each) for each in self.deaths[:_SHOWN]]
         return "\n".join(lines)
 
 
@@ -166,6 +170,7 @@ class Campaign(Tabular):
         *,
         workers: int | None = None,
         on_progress: OnProgress | None = None,
+        until: Until | None = None,
         minimise: int = MINIMISED,
         send_files: bool = False,
     ) -> Summary:
@@ -179,6 +184,8 @@ class Campaign(Tabular):
                 open. None: processes of this machine.
             workers: how many of those; None: as many as processors; 0: all in this process.
             on_progress: called about twice a second.
+            until: called as often. Once it is true, no more cases are begun: the way to end a
+                campaign that has no last case, or to run a part of one.
             minimise: so many failures that differ are minimised, the most frequent first.
             send_files: workers cannot read the directory, or are not to: each is sent the job and
                 its files once. They are sent anyway where they cannot be read.
@@ -201,7 +208,7 @@ class Campaign(Tabular):
         with held(self.directory), crew_of(executor, workers) as crew:
             run = Run(self.directory, manifest, ticket, self._results, self._notes, crew)
             with run:
-                run.cases(on_progress)
+                run.cases(on_progress, until)
                 run.minimise(minimise, on_progress)
         return self.summary()
 
@@ -253,7 +260,8 @@ class Campaign(Tabular):
         """What was found so far. Raises as ``table``."""
         cases, counts, failures = self._results.found()
         found = failures.with_notes(self._notes.notes())
-        return Summary(len(cases), self.manifest.cases, counts, found)
+        deaths = self._notes.deaths()
+        return Summary(len(cases), self.manifest.cases, counts, found, deaths)
 
     def __repr__(self) -> str:
         return f"<Campaign {self.directory}: {self.manifest.title or 'no title'}>"

@@ -63,10 +63,14 @@ class Crew(Closing):
         """End what was started for this campaign alone."""
 
 
-class _OwnCrew(Crew):
-    """An executor that was made for this campaign."""
+class _ProcessCrew(Crew):
+    """Processes of this machine, which are replaced when they die."""
 
     died = (WorkerDied,)
+
+
+class _OwnCrew(_ProcessCrew):
+    """An executor that was made for this campaign."""
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -162,7 +166,7 @@ def crew_of(executor: AnyExecutor | None, workers: int | None) -> Crew:
         if workers == 0:
             return _OwnCrew(_ThisProcess())
         try:
-            own = WorkerExecutor(workers)
+            own = WorkerExecutor(workers, output="tee")
         except ValueError as error:
             raise CampaignError(f"{error}; 0 runs the cases in this process") from error
         return _OwnCrew(own, len(own))
@@ -172,6 +176,8 @@ def crew_of(executor: AnyExecutor | None, workers: int | None) -> Crew:
     if kind.__module__.partition(".")[0] == "distributed":
         # Client.get_executor() gives what has the client.
         return _DaskCrew(getattr(executor, "_client", executor))
+    if isinstance(executor, WorkerExecutor):
+        return _ProcessCrew(executor, len(executor))
     if isinstance(executor, concurrent.futures.Executor):
         return Crew(executor)
     raise CampaignError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guestdbg.campaign.deaths import Death, deaths_in
 from guestdbg.campaign.job import Minimised
 from guestdbg.campaign.journal import Journal, read_lines
 
@@ -112,6 +113,10 @@ class FailureFile:
         data = None if result.data is None else base64.b64encode(result.data).decode()
         found = {"text": result.text, "data": data, "tries": result.tries}
         return {"signature": signature, "case": case, "minimised": found}
+
+    def deaths(self) -> list[Death]:
+        """Workers that have died for which no case is to blame. Raises OSError."""
+        return list(deaths_in(read_lines(self._path)))
 
     def notes(self) -> Mapping[tuple[str, int], Mapping[str, Any]]:
         """All that is known, by signature and case. Raises OSError."""

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guestdbg.campaign.deaths import WORKER_DIED, Deaths, cause_of
 from guestdbg.campaign.directory import read_file
 from guestdbg.campaign.errors import CampaignError, ExecutorLost
 from guestdbg.campaign.failures import MOST_KEPT
@@ -21,6 +22,9 @@ from guestdbg.campaign.worker import (
     Examined,
     Missing,
     Played,
+    Ticket,
+    brief,
+    brief_evidence,
     examine,
     forget,
     play,
@@ -33,14 +37,11 @@ if TYPE_CHECKING:
     from guestdbg.campaign.failures import Failure, FailureFile
     from guestdbg.campaign.progress import OnProgress
     from guestdbg.campaign.results import ResultReader
-    from guestdbg.campaign.worker import (
-        Ticket,
-    )
 
-__all__ = ["WORKER_DIED", "Run"]
+__all__ = ["Run", "Until"]
 
-#: The class of cases in which a worker dies, each time that it runs them.
-WORKER_DIED = "worker died"
+#: Whether it is enough.
+Until = Callable[[Progress], bool]
 
 #: Tasks that wait at each worker, so that it always has one.
 _QUEUED = 2
@@ -69,7 +70,8 @@ class Run(Closing):
         self._notes_file = notes
         self._crew = crew
         self._sent_to: set[str] = set()
-        self._reported_at = 0.0
+        self._reported_at = self._asked_at = 0.0
+        self._deaths = Deaths()
         self._started = time.monotonic()
         self._rate = Rate()
         self._counts: Counter[str]
@@ -90,21 +92,25 @@ class Run(Closing):
 
     # ---- cases -------------------------------------------------------------------------------
 
-    def cases(self, on_progress: OnProgress | None) -> None:
-        """Run the cases that have no result."""
+    def cases(self, on_progress: OnProgress | None, until: Until | None = None) -> None:
+        """Run the cases that have no result, ``until`` it is enough."""
         schedule = Schedule(self._manifest.cases, self._results.done)
         pending: dict[Future[Any], Sequence[int]] = {}
         try:
-            while self._deal_out(pending, schedule) or pending:
+            enough = False
+            while (not enough and self._deal_out(pending, schedule)) or pending:
                 if pending:
                     self._arrived(pending, schedule, _PROGRESS_SECONDS)
                 self._report(on_progress, "running")
+                enough = enough or self._is_enough(until)
         except BaseException:
             self._take_last(pending, schedule)
             raise
+        for death in self._deaths.take():
+            self._note(death.line())
         self._report(on_progress, "running", now=True)
         try:
-            if self._manifest.cases is not None:
+            if self._manifest.cases == len(self._results.done):
                 self._results.finish()
         except OSError as error:
             raise self._disk_full(error) from error
@@ -154,9 +160,13 @@ class Run(Closing):
         try:
             played = future.result()
         except self._crew.died as error:
+            cause, evidence = cause_of(error)
             fatal = schedule.died(numbers)
-            if fatal is not None:
-                self._add_fatal(fatal, str(error))
+            if fatal is None:
+                self._deaths.add(numbers, cause, evidence)
+            else:
+                self._deaths.blame(fatal)
+                self._add_fatal(fatal, cause, evidence)
             return None
         except CampaignError:
             raise
@@ -198,11 +208,12 @@ class Run(Closing):
                 if text[0] == case and len(self._failures) <= MOST_KEPT:
                     self._note(self._notes_file.evidence(signature, case, text[1]))
 
-    def _add_fatal(self, number: int, why: str) -> None:
+    def _add_fatal(self, number: int, cause: str, evidence: str) -> None:
         values = [empty(each) for each in self._manifest.columns]
         detail = "the worker that ran it has died, twice, with nothing else to do"
-        row = [number, WORKER_DIED, True, WORKER_DIED, detail, *values]
-        self._add([row], {WORKER_DIED: (number, why)})
+        signature = brief(f"{WORKER_DIED}: {cause}" if cause else WORKER_DIED)
+        row = [number, WORKER_DIED, True, signature, detail, *values]
+        self._add([row], {signature: (number, brief_evidence(evidence))})
 
     def _note(self, line: Any) -> None:
         # Of evidence there may be none where the disk is full; the results are more important.
@@ -279,19 +290,26 @@ class Run(Closing):
         if on_progress is None or (not now and time_now - self._reported_at < _PROGRESS_SECONDS):
             return
         self._reported_at = time_now
+        on_progress(self._progress(doing))
+
+    def _is_enough(self, until: Until | None) -> bool:
+        if until is None or time.monotonic() - self._asked_at < _PROGRESS_SECONDS:
+            return False
+        self._asked_at = time.monotonic()
+        return until(self._progress("running"))
+
+    def _progress(self, doing: str) -> Progress:
         done = len(self._results.done)
-        on_progress(
-            Progress(
-                done,
-                self._manifest.cases,
-                time_now - self._started,
-                self._rate.at(done - self._done_before),
-                self._counts.copy(),
-                self._failures.count,
-                len(self._failures),
-                self._crew.width,
-                doing,
-            )
+        return Progress(
+            done,
+            self._manifest.cases,
+            time.monotonic() - self._started,
+            self._rate.at(done - self._done_before),
+            self._counts.copy(),
+            self._failures.count,
+            len(self._failures),
+            self._crew.width,
+            doing,
         )
 
     def _check_room(self) -> None:

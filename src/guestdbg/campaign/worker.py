@@ -8,6 +8,7 @@ otherwise it says what is missing, and is sent it once.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import hashlib
 import os
 import pickle
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.campaign.case import Case
+from guestdbg.campaign.deaths import TOO_LONG
 from guestdbg.campaign.errors import CampaignError
 from guestdbg.campaign.job import DETAIL_MAX, Job, Result, empty
 
@@ -36,6 +38,8 @@ __all__ = [
     "Played",
     "Row",
     "Ticket",
+    "brief",
+    "brief_evidence",
     "digest_of",
     "examine",
     "file_of",
@@ -216,9 +220,9 @@ def _read(directory: str, digest: str) -> bytes | None:
 # ---- one case --------------------------------------------------------------------------------
 
 
-def _text(text: str, most: int = DETAIL_MAX) -> str:
+def brief(text: str, most: int = DETAIL_MAX) -> str:
+    """The beginning of a text, in characters that tables and JSON take."""
     text = text if len(text) <= most else text[: most - 1] + "…"
-    # Tables and JSON take text that is Unicode.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -230,11 +234,11 @@ def _row(job: Job, case: Case, result: Result) -> Row:
         )
     for column, value in zip(job.columns, result.values, strict=True):
         _check(column, value)
-    signature = _text(" ".join((result.signature or result.outcome).split()))
-    detail = _text(" ".join(result.detail.split()))
+    signature = brief(" ".join((result.signature or result.outcome).split()))
+    detail = brief(" ".join(result.detail.split()))
     return [
         case.number,
-        _text(result.outcome),
+        brief(result.outcome),
         bool(result.failure),
         signature if result.failure else "",
         detail,
@@ -244,7 +248,7 @@ def _row(job: Job, case: Case, result: Result) -> Row:
 
 def _plain(value: object) -> object:
     if isinstance(value, str):
-        return _text(value, _EVIDENCE_MAX)
+        return brief(value, _EVIDENCE_MAX)
     return int(value) if isinstance(value, bool) else value
 
 
@@ -289,6 +293,11 @@ def _failed(job: Job, error: BaseException) -> Result:
     )
 
 
+def brief_evidence(text: str) -> str:
+    """The end of a long text, where the cause is."""
+    return brief(text[-_EVIDENCE_MAX:], _EVIDENCE_MAX)
+
+
 def played_case(known: _Known, case: Case) -> tuple[Row, Result]:
     """Run one case; whatever its runner raises is its result."""
     try:
@@ -319,7 +328,7 @@ def play(
             row, result = played_case(known, Case.of(ticket.seed, number))
             rows.append(row)
             if result.failure and row[3] not in evidence:
-                evidence[row[3]] = (number, _text(result.text, _EVIDENCE_MAX))
+                evidence[row[3]] = (number, brief(result.text, _EVIDENCE_MAX))
     return Played(rows, evidence, time.perf_counter() - started, identity())
 
 
@@ -338,7 +347,7 @@ def examine(
         return Examined(number, known.runner().minimise(case, result))
     except Exception as error:
         known.end_runner()
-        return Examined(number, None, _text(f"{type(error).__name__}: {error}"))
+        return Examined(number, None, brief(f"{type(error).__name__}: {error}"))
 
 
 class _Watchdog:
@@ -361,6 +370,9 @@ class _Watchdog:
         assert self._seconds is not None
         while not self._over.wait(_LOOK):
             if time.monotonic() - self._begun > self._seconds:
+                # It may be in the middle of anything, so nothing of Python's own files is used.
+                os.write(2, f"{TOO_LONG} {self._seconds:g} s\n".encode())
+                faulthandler.dump_traceback(2)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def __enter__(self) -> _Watchdog:

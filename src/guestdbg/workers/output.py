@@ -27,7 +27,9 @@ class Output:
         """A new process. Returns the descriptor to which it writes; the caller closes it."""
         read, write = os.pipe()
         self._last = bytearray()
-        self._thread = threading.Thread(target=_follow, args=(read, self._last, self._tee), daemon=True)
+        self._thread = threading.Thread(
+            target=_follow, args=(read, self._last, self._tee), daemon=True
+        )
         self._thread.start()
         return write
 
