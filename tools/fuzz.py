@@ -10,50 +10,46 @@ of packets, compared with the tests' model; these two count packets as instructi
 are damaged, or made to be expensive; counts changes as instructions), ``btf`` (a kernel's damaged
 description of its types; likewise), ``devices`` (registers and queues of a board's devices; counts
 accesses as instructions), ``tiers`` (cases of ``cpu`` and ``soft`` with the interpreter and with
-stencils, compared). The others use the tier that their seed chooses, or GUESTDBG_TIER. They
-run in separate processes; the processor is built with the address and undefined-behaviour
-sanitizers into build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the
-command that runs it again.
+stencils, compared). The others use the tier that their seed chooses, or GUESTDBG_TIER. They are a
+campaign (guestdbg.campaign), which is kept under build/fuzz/campaigns; the processor is built with
+the address and undefined-behaviour sanitizers into build/sanitizer. A failing case is shrunk and
+saved under build/fuzz, with the command that runs it again; failures of the same cause are counted.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes
     python tools/fuzz.py --plain       with the processor as it is installed, not the sanitized one
+    python tools/fuzz.py --resume --seed 42
     python tools/fuzz.py --replay cpu:1234[:ACTIONS[:LEFT-OUT,...]]
+    python tools/fuzz.py --replay cpu:1230-1234 soft:7          one after the other
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-WORKER = ROOT / "tools" / "fuzz_worker.py"
-SANITIZED = ROOT / "build" / "sanitizer"
+import fuzz_environment
+import fuzz_failures
+from fuzz_environment import ROOT
+from fuzz_failures import Environment, Replay
+from fuzz_job import BEFORE, FuzzJob, Seed
+
+from guestdbg.campaign import Campaign, Death, Failure, Progress
+from guestdbg.errors import GuestdbgError
+from guestdbg.workers import WorkerExecutor
+
 FOUND = ROOT / "build" / "fuzz"
-KINDS = (
-    "cpu",
-    "soft",
-    "translation",
-    "pieces",
-    "packets",
-    "framing",
-    "hits",
-    "files",
-    "btf",
-    "simd",
-    "devices",
-    "tiers",
-)
-ACTIONS = 24
+#: The kinds, and how many cases of each come before those of the next one.
 BATCH = {
     "cpu": 100,
     "soft": 40,
@@ -68,236 +64,245 @@ BATCH = {
     "devices": 40,
     "tiers": 40,
 }
-SECONDS = 600  # for a batch: hundreds of times what it takes
+KINDS = tuple(BATCH)
+_EVERY = 10.0  # seconds between two lines of progress
 
-
-class CannotBuild(Exception):
-    """The processor cannot be built with sanitizers here; the message gives the reason."""
-
-
-class NoSanitizers(CannotBuild):
-    """The compiler has none."""
+OnFailure = Callable[[FuzzJob, "Failure | Death"], object]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a batch of cases."""
+    """The results of a campaign.
+
+    Attributes:
+        cases: how many have a result.
+        instructions: that they executed.
+        failed: the cases that failed.
+        did: how often each action was done.
+        of_kind: how many cases of each kind.
+        deaths: workers that have died without a case that does it alone.
+        output: what was found, for people.
+    """
 
     cases: int
     instructions: int
-    failed: int | None  # the seed of the case that failed
+    failed: Sequence[Seed]
+    did: Counter[str]
+    of_kind: Counter[str]
+    deaths: Sequence[Death]
     output: str
-    did: Counter[str] = field(default_factory=Counter)  # how often each action was done
+
+    @property
+    def failures(self) -> int:
+        """How many failures there are."""
+        return len(self.failed) + len(self.deaths)
 
 
-def runtime(name: str) -> Path:
-    """The path of a sanitizer's shared library, from the compiler; it must be loaded first."""
-    compiler = os.environ.get("CC", "gcc").split()[0]
-    try:
-        answer = subprocess.run(
-            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise NoSanitizers(f"{compiler} does not run: {error}") from error
-    if not os.path.isabs(answer):
-        raise NoSanitizers(f"{compiler} has no {name} (Debian: part of libgcc-12-dev)")
-    return Path(answer)
-
-
-def build() -> dict[str, str]:
-    """Builds the processor with the sanitizers, if it changed; returns the environment for it.
-
-    Raises CannotBuild.
-    """
-    library = runtime("libasan.so")
-    environment = os.environ | {
-        "GUESTDBG_SANITIZE": "address,undefined",
-        "GUESTDBG_REQUIRE_CPU": "1",
-    }
-    result = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build", f"-j{os.cpu_count() or 1}"]
-        + ["--build-base", f"{SANITIZED}.tmp", "--build-lib", str(SANITIZED)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise CannotBuild(result.stdout[-3000:])
-    return os.environ | {
-        "LD_PRELOAD": str(library),
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-        # so that the sanitizer knows every object
-        "PYTHONMALLOC": "malloc",
-        "PYTHONPATH": str(SANITIZED),
-    }
-
-
-def run(
-    environment: Mapping[str, str],
-    kind: str,
-    first: int,
-    count: int,
-    actions: int | None = None,
-    leave_out: Sequence[int] = (),
-) -> Outcome:
-    """Cases first to first + count - 1, in a separate process."""
-    command = [sys.executable, str(WORKER), kind, str(first), str(count)]
-    if actions is not None:
-        command.append(str(actions))
-        if leave_out:
-            command.append(",".join(map(str, leave_out)))
-    # Temporary files of a process that is killed are removed, too.
-    with (
-        tempfile.TemporaryDirectory(prefix="guestdbg-fuzz-") as temporary,
-        subprocess.Popen(
-            command,
-            env=dict(environment) | {"TMPDIR": temporary},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        try:
-            output, _ = process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            output += f"\nkilled after {SECONDS} seconds"
-        except BaseException:
-            process.kill()
-            raise
-    begun, done, instructions = first - 1, 0, 0
+def outcome(campaign: Campaign, job: FuzzJob) -> Outcome:
+    """What a campaign has found so far."""
+    table = campaign.to_arrow()
     did: Counter[str] = Counter()
-    for line in output.splitlines():
-        words = line.split()
-        if words[:2] == ["case", kind]:
-            begun = int(words[2])
-        elif words[:2] == ["done", kind]:
-            done += 1
-            instructions += int(words[3])
-        elif words[:1] == ["did"]:
-            did[" ".join(words[2:])] += int(words[1])
-    failed = None
-    if process.returncode or done != count:
-        failed = max(begun, first)
-        output += f"\nexit status {process.returncode}"
-        at = output.find(f"case {kind} {failed}\n")
-        output = output[max(at, 0) :]
-    return Outcome(done, instructions, failed, output, did)
-
-
-def shrink(environment: Mapping[str, str], kind: str, seed: int) -> tuple[int, list[int]] | None:
-    """(actions, those that can be left out) with which the case still fails; None: not alone."""
-
-    def fails(actions: int, leave_out: Sequence[int] = ()) -> bool:
-        return run(environment, kind, seed, 1, actions, leave_out).failed is not None
-
-    if not fails(ACTIONS):
-        return None
-    if kind not in ("cpu", "soft", "tiers"):
-        return ACTIONS, []
-    low, high = 0, ACTIONS
-    while high - low > 1:
-        middle = (low + high) // 2
-        if fails(middle):
-            high = middle
-        else:
-            low = middle
-    leave_out: list[int] = []
-    for number in range(high - 1):
-        if fails(high, [*leave_out, number]):
-            leave_out.append(number)
-    return high, leave_out
-
-
-def replay_of(kind: str, seed: int, actions: int, leave_out: Sequence[int]) -> str:
-    what = f"{kind}:{seed}:{actions}"
-    if leave_out:
-        what += ":" + ",".join(map(str, leave_out))
-    return what
-
-
-def save(
-    environment: Mapping[str, str], kind: str, outcome: Outcome, first: int, *, plain: bool
-) -> Path:
-    """Shrinks a failing case and saves it with the command to run it again."""
-    seed = outcome.failed
-    assert seed is not None
-    option = " --plain" if plain else ""
-    small = shrink(environment, kind, seed)
-    if small is None:
-        command = (
-            f"It fails only after others: tools/fuzz_worker.py {kind} {first} {seed - first + 1}"
-        )
-        output = outcome.output
-    else:
-        what = replay_of(kind, seed, *small)
-        command = f"To run it again: python tools/fuzz.py{option} --replay {what}"
-        output = run(environment, kind, seed, 1, *small).output
-    FOUND.mkdir(parents=True, exist_ok=True)
-    path = FOUND / f"{kind}-{seed}.txt"
-    path.write_text(f"{kind} {seed}\n{command}\n\n{output}\n")
-    print(
-        f"\n{kind} {seed} FAILS; {path.relative_to(ROOT)}\n{command}\n{output[-2500:]}", flush=True
+    for text in table.column("did").to_pylist():
+        if text:
+            did.update(json.loads(text))
+    numbers, failures = (table.column(name).to_pylist() for name in ("case", "failure"))
+    failed = [job.seed(n) for n, fails in zip(numbers, failures, strict=True) if fails]
+    summary = campaign.summary()
+    first = [f"{job.seed(each.case)}\n{each.evidence}" for each in summary.failures[:5]]
+    first += [f"{each}\n{each.evidence}" for each in summary.deaths[:5]]
+    return Outcome(
+        len(numbers),
+        sum(table.column("instructions").to_pylist()),
+        failed,
+        did,
+        Counter(job.seed(number).kind for number in numbers),
+        summary.deaths,
+        "\n\n".join([str(summary), *first]),
     )
-    return path
+
+
+@dataclass
+class Finder:
+    """Calls a function for each new failure of a campaign, the first of those with one cause."""
+
+    campaign: Campaign
+    job: FuzzJob
+    on_failure: OnFailure
+    known: set[object] = field(default_factory=set)
+    different: int = 0
+
+    def look(self, progress: Progress | None = None) -> None:
+        """Whether there are more."""
+        if progress is not None and progress.different == self.different:
+            return
+        summary = self.campaign.summary()
+        self.different = len(summary.failures)
+        found: list[tuple[object, Failure | Death]] = [
+            (each.signature, each) for each in summary.failures
+        ]
+        if progress is None:
+            found += [(each, each) for each in summary.deaths]
+        for key, each in found:
+            if key not in self.known:
+                self.known.add(key)
+                self.on_failure(self.job, each)
+
+
+def execute(
+    environment: Environment,
+    campaign: Campaign,
+    job: FuzzJob,
+    jobs: int,
+    *,
+    on_failure: OnFailure | None = None,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+    until: Callable[[Progress], bool] | None = None,
+) -> Outcome:
+    """Run a campaign in so many processes.
+
+    Raises KeyboardInterrupt; what was computed is in the campaign.
+    """
+    finder = Finder(campaign, job, on_failure) if on_failure is not None else None
+    last = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if finder is not None:
+            finder.look(progress)
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            on_progress(progress)
+
+    with (
+        # Temporary files of processes that are killed are removed, too.
+        tempfile.TemporaryDirectory(prefix="guestdbg-fuzz-") as temporary,
+        WorkerExecutor(
+            jobs, environment={**environment, "TMPDIR": temporary}, output="keep"
+        ) as executor,
+    ):
+        campaign.run(executor, on_progress=report, until=until, minimise=0)
+    if finder is not None:
+        finder.look()
+    return outcome(campaign, job)
+
+
+def run(environment: Environment, kind: str, first: int, count: int, jobs: int = 1) -> Outcome:
+    """Cases first to first + count - 1 of a kind, in so many other processes."""
+    job = FuzzJob({kind: 1}, first)
+    with tempfile.TemporaryDirectory(prefix="guestdbg-fuzz-") as directory:
+        campaign = create(Path(directory) / "campaign", job, count)
+        return execute(environment, campaign, job, jobs)
+
+
+def create(directory: Path, job: FuzzJob, count: int | None) -> Campaign:
+    """The campaign of a job."""
+    title = f"{', '.join(job.batches)} from seed {job.first} on"
+    return Campaign.create(directory, job, count, title=title, seconds=fuzz_failures.SECONDS)
+
+
+def create_or_resume(directory: Path, job: FuzzJob, count: int | None, *, resume: bool) -> Campaign:
+    """The campaign that is in a directory, or a new one in its place.
+
+    Raises CampaignError: there is none to resume.
+    """
+    if resume:
+        return Campaign(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    return create(directory, job, count)
+
+
+def saving(environment: Environment, *, plain: bool) -> OnFailure:
+    """Saves failures."""
+
+    def save(job: FuzzJob, found: Failure | Death) -> None:
+        if isinstance(found, Death):
+            *before, case = (job.seed(n) for n in range(found.first, found.last + 1))
+        else:
+            case, before = job.seed(found.case), []
+            for line in found.evidence.splitlines():
+                if line.startswith(BEFORE):
+                    before = list(Replay.of(line.removeprefix(BEFORE).split()).cases)
+        fuzz_failures.save(environment, case, before, found.evidence, FOUND, plain=plain)
+
+    return save
 
 
 def fuzz(
-    environment: Mapping[str, str],
+    environment: Environment,
     kinds: Sequence[str],
     *,
     first: int,
+    jobs: int,
     seconds: float | None,
     instructions: int | None,
     plain: bool,
+    resume: bool,
 ) -> int:
-    """Batches of the kinds in turn, until time is up; the number of failures."""
+    """Cases of the kinds in turn, until time is up; the number of failures."""
     end = None if seconds is None else time.monotonic() + seconds
-    cases: Counter[str] = Counter()
-    total = failures = 0
-    following = dict.fromkeys(kinds, first)
+    job = FuzzJob({kind: BATCH[kind] for kind in kinds}, first)
+    directory = (
+        FOUND / "campaigns" / f"{'all' if tuple(kinds) == KINDS else '-'.join(kinds)}-{first}"
+    )
+    campaign = create_or_resume(directory, job, None, resume=resume)
+    looked = time.monotonic()
+
+    def until(progress: Progress) -> bool:
+        nonlocal looked
+        if end is not None and time.monotonic() >= end:
+            return True
+        if instructions is None:
+            return False
+        if time.monotonic() - looked < _EVERY / 2:
+            return progress.failures > 0
+        looked = time.monotonic()
+        return progress.failures > 0 or outcome(campaign, job).instructions >= instructions
+
+    print(
+        f"cases from seed {first} on, {jobs} at a time; {directory.relative_to(ROOT)}", flush=True
+    )
     try:
-        while not failures or instructions is None:
-            for kind in kinds:
-                at = following[kind]
-                outcome = run(environment, kind, at, BATCH[kind])
-                following[kind] += outcome.cases
-                cases[kind] += outcome.cases
-                total += outcome.instructions
-                if outcome.failed is not None:
-                    failures += 1
-                    following[kind] = outcome.failed + 1
-                    save(environment, kind, outcome, at, plain=plain)
-                print(
-                    f"{kind} {at} to {following[kind] - 1}: {outcome.instructions:,} instructions; "
-                    f"{total:,} in all, {failures} failures",
-                    flush=True,
-                )
-                if end is not None and time.monotonic() >= end:
-                    break
-            else:
-                if instructions is None or total < instructions:
-                    continue
-            break
+        execute(
+            environment,
+            campaign,
+            job,
+            jobs,
+            on_failure=saving(environment, plain=plain),
+            on_progress=lambda progress: print(f"  {shown(progress)}", flush=True),
+            until=until,
+        )
     except KeyboardInterrupt:
         print()
-    counts = ", ".join(f"{cases[kind]} {kind}" for kind in kinds)
-    print(f"{total:,} instructions in cases from seed {first} on ({counts}): {failures} failures")
-    return failures
+    found = outcome(campaign, job)
+    counts = ", ".join(f"{found.of_kind[kind]} {kind}" for kind in kinds)
+    print(
+        f"{found.instructions:,} instructions in cases from seed {first} on ({counts}): "
+        f"{found.failures} failures"
+    )
+    return found.failures
 
 
-def plain_environment() -> dict[str, str]:
-    """The environment of workers that use the processor as it is installed."""
-    environment = dict(os.environ)
-    if (ROOT / "src").is_dir():
-        environment["PYTHONPATH"] = str(ROOT / "src")
-    return environment
+def shown(progress: Progress) -> str:
+    """In one line how far it is."""
+    of = "" if progress.cases is None else f" of {progress.cases:,}"
+    failures = f"{progress.failures} FAILURES" if progress.failures else "no failures"
+    return f"{progress.done:,}{of} cases ({progress.rate:,.1f} a second), {failures}"
+
+
+def positive(text: str) -> int:
+    """The argument of an option: a number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def environment_of(*, plain: bool) -> Mapping[str, str]:
+    """The workers' environment. Raises CannotBuild."""
+    if plain:
+        return fuzz_environment.plain()
+    print("building the processor with sanitizers", flush=True)
+    return fuzz_environment.sanitized()
 
 
 def main() -> int:
@@ -308,36 +313,45 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="how long (default: until interrupted)")
     parser.add_argument("--instructions", type=int, help="or until so many were executed")
     parser.add_argument("--kind", choices=KINDS, action="append", help="one kind only")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--seed", type=int, help="the first seed (default: any)")
-    parser.add_argument("--replay", metavar="KIND:SEED[:ACTIONS[:LEFT-OUT]]")
+    parser.add_argument("--resume", action="store_true", help="go on with that of --seed")
+    parser.add_argument("--replay", metavar="KIND:SEED[:ACTIONS[:LEFT-OUT]]", nargs="+")
     options = parser.parse_args()
-    if options.plain:
-        environment = plain_environment()
-    else:
-        print("building the processor with sanitizers", flush=True)
-        try:
-            environment = build()
-        except CannotBuild as why:
-            print(f"cannot build with sanitizers: {why}\n(--plain runs without)", file=sys.stderr)
-            return 1
+    if options.resume and options.seed is None:
+        parser.error("--resume goes on with the cases of a --seed: which one?")
+    replay = None
     if options.replay:
-        kind, seed, *rest = options.replay.split(":")
-        if kind not in KINDS or not seed.isdecimal():
-            parser.error(f"--replay {options.replay}: must be KIND:SEED, KIND one of {KINDS}")
-        actions = int(rest[0]) if rest else ACTIONS
-        leave_out = [int(n) for n in rest[1].split(",")] if len(rest) > 1 else []
-        outcome = run(environment, kind, int(seed), 1, actions, leave_out)
-        print(outcome.output)
-        return int(outcome.failed is not None)
+        try:
+            replay = Replay.of(options.replay)
+        except ValueError as error:
+            parser.error(f"--replay {error}")
+        if not {case.kind for case in replay.cases} <= set(KINDS):
+            parser.error(f"--replay {' '.join(options.replay)}: KIND must be one of {KINDS}")
+    try:
+        environment = environment_of(plain=options.plain)
+    except fuzz_environment.CannotBuild as why:
+        print(f"cannot build with sanitizers: {why}\n(--plain runs without)", file=sys.stderr)
+        return 1
+    if replay is not None:
+        played = fuzz_failures.play(environment, replay)
+        print(played.output)
+        return int(bool(played.failure))
     first = options.seed if options.seed is not None else random.SystemRandom().getrandbits(40)
-    failures = fuzz(
-        environment,
-        options.kind or KINDS,
-        first=first,
-        seconds=options.seconds,
-        instructions=options.instructions,
-        plain=options.plain,
-    )
+    try:
+        failures = fuzz(
+            environment,
+            options.kind or KINDS,
+            first=first,
+            jobs=options.jobs,
+            seconds=options.seconds,
+            instructions=options.instructions,
+            plain=options.plain,
+            resume=options.resume,
+        )
+    except GuestdbgError as error:
+        print(f"fuzz: {error}", file=sys.stderr)
+        return 1
     return int(failures > 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ def test_the_cause_is_the_signature(tmp_path: Path) -> None:
     assert "ERROR: AddressSanitizer: of case 7" in report.evidence
     assert "ended with the status 1" in report.evidence
     assert campaign.to_arrow().column("detail")[0].as_py() == "in the worker"
+
+
+class Stuck(Job):
+    """One case hangs in a library that lets no other thread of Python run."""
+
+    def runner(self, loaded: Any) -> Runner:
+        return StuckRunner()
+
+
+class StuckRunner(Runner):
+    def run(self, case: Case) -> Result:
+        if case.number == 3:
+            re.match(r"(a|a)*$", "a" * 100 + "b")
+        return Result("ok")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_hang_that_keeps_the_interpreter(tmp_path: Path) -> None:
+    campaign = Campaign.create(tmp_path / "c", Stuck(), 8, seconds=0.5)
+    with WorkerExecutor(1, output="keep") as executor:
+        (failure,) = campaign.run(executor).failures
+    assert (failure.case, failure.signature) == (3, "worker died: Timeout")
+    assert "test_workers_of_campaigns.py" in failure.evidence
 
 
 def test_a_hang_has_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ pytest.importorskip(
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 
 import fuzz
+import fuzz_environment
 import fuzz_memory
 
 SEED = 20_000
@@ -58,7 +59,7 @@ DONE = {
 def environment() -> dict[str, str]:
     """The environment in which the worker finds the guestdbg under test."""
     paths = [path for path in sys.path if path and Path(path).is_dir()]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def environment() -> dict[str, str]:
 def test_random_guests(kind: str, cases: int, instructions: int) -> None:
     """Ten million instructions and more; a failure names its seed."""
     outcome = fuzz.run(environment(), kind, SEED, cases)
-    assert outcome.failed is None, f"{kind}:{outcome.failed}\n{outcome.output}"
+    assert not outcome.failures, outcome.output
     assert outcome.cases == cases
     assert outcome.instructions >= instructions
     for what, least in DONE.get(kind, {}).items():
@@ -80,20 +81,24 @@ def test_random_guests(kind: str, cases: int, instructions: int) -> None:
 def test_random_guests_under_sanitizers() -> None:
     """Built under the address and undefined-behaviour sanitizers, with little room for code."""
     try:
-        sanitized = fuzz.build()
-    except fuzz.NoSanitizers as why:
+        sanitized = fuzz_environment.sanitized()
+    except fuzz_environment.NoSanitizers as why:
         pytest.skip(str(why))
     for kind, cases in (("cpu", 200), ("soft", 50), ("translation", 60), ("pieces", 4)):
         outcome = fuzz.run(sanitized, kind, SEED, cases)
-        assert outcome.failed is None, f"{kind}:{outcome.failed}\n{outcome.output}"
+        assert not outcome.failures, outcome.output
         assert outcome.cases == cases
         assert outcome.instructions
 
     where = "import guestdbg.cpu.core as core; print(core.__file__, core.THREADED)"
     output = subprocess.run(
-        [sys.executable, "-c", where], env=sanitized, capture_output=True, text=True, check=True
+        [sys.executable, "-c", where],
+        env=os.environ | sanitized,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
-    assert Path(output[0]).is_relative_to(fuzz.SANITIZED)
+    assert Path(output[0]).is_relative_to(fuzz_environment.SANITIZED)
     assert output[1] == "False"
     assert b"__asan_" in Path(output[0]).read_bytes()
 
@@ -110,7 +115,9 @@ start = ctypes.addressof(ctypes.c_char.from_buffer(memory.view))
 memory.view[0] = memory.view[4095] = 1
 ctypes.c_char.from_address(start + ({beyond} if {beyond} < 0 else 4096)).value
 """
-    result = subprocess.run([sys.executable, "-c", code], cwd=fuzz.WORKER.parent, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(fuzz.__file__).parent, check=False
+    )
     assert result.returncode == -signal.SIGSEGV
 
 
@@ -122,43 +129,3 @@ def test_writes_beside_offset_memory_are_seen(at: int) -> None:
     memory.buffer[7 + at] ^= 1
     with pytest.raises(AssertionError):
         memory.check()
-
-
-BROKEN = """
-import os, sys
-kind, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-actions = int(sys.argv[4]) if len(sys.argv) > 4 else 24
-left_out = sys.argv[5].split(",") if len(sys.argv) > 5 else []
-for seed in range(first, first + count):
-    print(f"case {kind} {seed}", flush=True)
-    if seed == 7 and actions > 12 and "3" not in left_out:
-        HOW
-    print(f"done {kind} {seed} 1000", flush=True)
-"""
-
-
-@pytest.mark.parametrize("how", ["os.abort()", "sys.exit(2)", "raise ValueError"])
-def test_a_failing_case_is_named_made_small_and_kept(
-    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker = tmp_path / "worker.py"
-    worker.write_text(BROKEN.replace("HOW", how))
-    monkeypatch.setattr(fuzz, "WORKER", worker)
-    monkeypatch.setattr(fuzz, "FOUND", tmp_path / "found")
-    monkeypatch.setattr(fuzz, "ROOT", tmp_path)
-    outcome = fuzz.run(os.environ, "cpu", 0, 20)
-    assert outcome.failed == 7
-    assert outcome.cases == 7
-    actions, left_out = fuzz.shrink(os.environ, "cpu", 7) or (0, [])
-    assert actions == 13
-    assert left_out == [n for n in range(12) if n != 3]
-    path = fuzz.save(os.environ, "cpu", outcome, 0, plain=True)
-    assert "--plain --replay cpu:7:13:0,1,2,4,5,6,7,8,9,10,11" in path.read_text()
-
-
-def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = tmp_path / "worker.py"
-    worker.write_text("print('case cpu 3', flush=True)\nimport time; time.sleep(1000)")
-    monkeypatch.setattr(fuzz, "WORKER", worker)
-    monkeypatch.setattr(fuzz, "SECONDS", 1)
-    assert fuzz.run(os.environ, "cpu", 0, 5).failed == 3

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,61 +14,68 @@ sys.path.insert(0, str(ROOT / "tools"))
 import fuzz  # noqa: E402
 import soak  # noqa: E402
 
+#: In place of the kinds: some cases fail, and one ends the process.
+KINDS = """
+import os
+from collections import Counter, namedtuple
 
-class Fake:
-    """In place of fuzz.run: notes the cases; those with the seeds ``fails`` fail."""
+Done = namedtuple("Done", "instructions did")
 
-    def __init__(self, *fails: int) -> None:
-        self.fails = fails
-        self.seeds: list[int] = []
-        self.saved: list[tuple[str, int, int]] = []
-
-    def run(
-        self, environment: Mapping[str, str], kind: str, first: int, count: int
-    ) -> fuzz.Outcome:
-        for seed in range(first, first + count):
-            self.seeds.append(seed)
-            if seed in self.fails:
-                return fuzz.Outcome(seed - first, 0, seed, "it failed")
-        return fuzz.Outcome(count, 0, None, "", Counter({"hits": count}))
-
-    def save(self, part: str, outcome: fuzz.Outcome, at: int) -> None:
-        assert outcome.failed is not None
-        self.saved.append((part, outcome.failed, at))
+def run(kind, seed, actions, leave_out, tell):
+    if seed in (7, 12, 13, 300):
+        raise ValueError("it failed")
+    if seed == 200:
+        os.abort()
+    return Done(10, Counter({"hits": 1}))
+"""
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-@pytest.mark.parametrize("count", [1, 99, 100, 101, 1234])
-def test_every_case_once(jobs: int, count: int) -> None:
-    fake = Fake()
-    result = soak.campaign("files", 7, count, jobs, run=fake.run, save=fake.save)
-    assert sorted(fake.seeds) == list(range(7, 7 + count))
-    assert (result.cases, result.failed, result.did["hits"]) == (count, [], count)
-    assert fake.saved == []
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    (tmp_path / "fuzz_kinds.py").write_text(KINDS)
+    monkeypatch.setattr(soak, "CAMPAIGNS", tmp_path / "build" / "soak")
+    monkeypatch.setattr(fuzz, "FOUND", tmp_path / "build" / "fuzz")
+    return {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT / "tools")))}
 
 
-def test_after_a_failure_the_others_are_done(capsys: pytest.CaptureFixture[str]) -> None:
-    size = fuzz.BATCH["files"]
-    fails = (0, 5, 6, size - 1, 2 * size)
-    fake = Fake(*fails)
-    (result,) = soak.soak(["files"], first=0, count=3 * size, jobs=2, run=fake.run, save=fake.save)
-    assert sorted(fake.seeds) == list(range(3 * size))
-    assert result.cases == 3 * size
-    assert sorted(result.failed) == list(fails)
-    assert sorted(seed for _, seed, _ in fake.saved) == list(fails)
+@pytest.mark.parametrize(("jobs", "count"), [(1, 1), (2, 1234)])
+def test_every_case_once(
+    jobs: int, count: int, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (result,) = soak.soak(["files"], first=1000, count=count, jobs=jobs, environment=environment)
+    assert (result.cases, result.failed, result.did) == (count, [], {"hits": count})
+    assert f"seeds from 1000 on, {jobs} at a time" in capsys.readouterr().out
+    assert list(fuzz.FOUND.glob("*")) == []
+    (again,) = soak.soak(
+        ["files"], first=1000, count=count, jobs=jobs, environment=environment, resume=True
+    )
+    assert (again.cases, again.did) == (result.cases, result.did)
+
+
+def test_after_a_failure_the_others_are_done(
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (result,) = soak.soak(["files"], first=5, count=400, jobs=2, environment=environment)
+    assert result.cases == 400
+    assert result.failed == [7, 12, 13, 200, 300]
+    assert result.did == {"hits": 395}
+    saved = {path.name for path in fuzz.FOUND.glob("*.txt")}
+    assert saved == {"files-7.txt", "files-200.txt"}, "one for each cause"
     out = capsys.readouterr().out
-    assert "seeds from 0 on, 2 at a time" in out
-    assert "5 FAILURES" in out
+    assert "5 FAILURES: 7, 12, 13, 200, 300" in out
+    assert "python tools/fuzz.py --plain --replay files:200" in out
 
 
 def test_the_parts_are_kinds_and_their_counts_those_of_the_campaigns() -> None:
     assert set(soak.PARTS) == set(soak.COUNTS) & set(fuzz.KINDS)
     assert set(fuzz.KINDS) <= set(soak.COUNTS), "every kind is a part"
-    assert set(fuzz.KINDS) == set(fuzz.BATCH)
     assert soak.COUNTS["files"] == 100_000
 
 
-def test_real_cases(capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(soak, "CAMPAIGNS", tmp_path)
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
     arguments = ["--part", "files", "--part", "framing", "--count", "2", "--seed", "3"]
     assert soak.main([*arguments, "--jobs", "1"]) == 0
@@ -92,7 +98,8 @@ def test_a_failure_is_the_exit_status(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--part", "nothing"], ["--count", "0"], ["--jobs", "-1"], ["--count", "x"]]
+    "arguments",
+    [["--part", "nothing"], ["--count", "0"], ["--jobs", "-1"], ["--count", "x"], ["--resume"]],
 )
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

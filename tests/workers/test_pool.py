@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -147,3 +148,19 @@ def test_output_that_is_none_of_them() -> None:
     wrong: Any = "nowhere"
     with pytest.raises(ValueError, match='it must be "inherit", "keep" or "tee"'):
         WorkerPool(1, output=wrong)
+
+
+def test_the_working_directory_is_no_place_for_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the parent has it in its path, as an interactive one does."""
+    (tmp_path / "random.py").write_text("raise ImportError('a file of the user')\n")
+    (tmp_path / "only_there.py").write_text("def function():\n    return 7\n")
+    monkeypatch.chdir(tmp_path)
+    with WorkerPool(1) as pool:
+        assert pool.call("random:getrandbits", 0).result(60) == 0
+        with pytest.raises(ModuleNotFoundError):
+            pool.call("only_there:function").result(60)
+    monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    with WorkerPool(1) as pool:
+        assert pool.call("only_there:function").result(60) == 7

@@ -18,6 +18,8 @@ TOO_LONG = f"guestdbg: {_TOO_LONG}"
 _CAUSES = (
     re.compile(r"^SUMMARY: (\w+Sanitizer: .+)$", re.MULTILINE),
     re.compile(rf"^guestdbg: ({_TOO_LONG} [0-9.]+ s)$", re.MULTILINE),
+    # By a thread of faulthandler, because Python did not run any more.
+    re.compile(r"^(Timeout) \(", re.MULTILINE),
     re.compile(r"^Fatal Python error: ([^\n]+)$", re.MULTILINE),
 )
 #: How it ended, as the parent saw it.
@@ -92,7 +94,10 @@ def deaths_in(lines: Iterable[Any]) -> Iterable[Death]:
     """The deaths in the lines of ``failures.jsonl``."""
     for line in lines:
         died = line.get("died") if isinstance(line, dict) else None
+        if not isinstance(died, dict):
+            continue
         try:
-            yield Death(died["first"], died["last"], died["cause"], died["evidence"])
-        except (TypeError, KeyError):
+            first, last = int(died["first"]), int(died["last"])
+            yield Death(first, last, str(died["cause"]), str(died["evidence"]))
+        except (TypeError, ValueError, KeyError):
             continue

@@ -58,6 +58,8 @@ _KEPT = 2
 _EVIDENCE_MAX = 16_384
 #: How often a worker looks whether a case takes too long, in seconds.
 _LOOK = 0.5
+#: How much later it is ended if it does not even come to look.
+_LATER = 2.0
 
 #: Case, outcome, whether it is a failure, signature, detail, and the values of the job's columns.
 Row = list[Any]
@@ -353,7 +355,9 @@ def examine(
 class _Watchdog:
     """Ends a worker in which one case takes too long, so that others can go on.
 
-    Only a process of its own is ended: not one in which the campaign itself runs.
+    Only a process of its own is ended: not one in which the campaign itself runs. A library that
+    hangs and never lets another thread of Python run is ended, too: by a thread of faulthandler,
+    which needs nothing of Python, unless it is put off in time.
     """
 
     def __init__(self, ticket: Ticket) -> None:
@@ -361,6 +365,7 @@ class _Watchdog:
         self._seconds = ticket.seconds if own else None
         self._begun = time.monotonic()
         self._over = threading.Event()
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """The next case begins."""
@@ -368,12 +373,20 @@ class _Watchdog:
 
     def _watch(self) -> None:
         assert self._seconds is not None
-        while not self._over.wait(_LOOK):
+        while self._put_off() and not self._over.wait(_LOOK):
             if time.monotonic() - self._begun > self._seconds:
                 # It may be in the middle of anything, so nothing of Python's own files is used.
                 os.write(2, f"{TOO_LONG} {self._seconds:g} s\n".encode())
                 faulthandler.dump_traceback(2)
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    def _put_off(self) -> bool:
+        """Python still runs. Returns whether the task does."""
+        assert self._seconds is not None
+        with self._lock:
+            if not self._over.is_set():
+                faulthandler.dump_traceback_later(self._seconds + _LATER, exit=True)
+            return not self._over.is_set()
 
     def __enter__(self) -> _Watchdog:
         if self._seconds is not None:
@@ -381,4 +394,7 @@ class _Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        with self._lock:
+            self._over.set()
+            if self._seconds is not None:
+                faulthandler.cancel_dump_traceback_later()

@@ -258,7 +258,9 @@ class _Worker:
         try:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-X", "faulthandler", "-m", "guestdbg.workers.process"),
+                    # -P: a module of the working directory must not be taken for one of Python.
+                    *(sys.executable, "-P", "-X", "faulthandler"),
+                    *("-m", "guestdbg.workers.process"),
                     *(str(remote.fileno()), str(life)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -280,8 +282,9 @@ class _Worker:
         return self._channel
 
     def _variables(self) -> Mapping[str, str]:
-        places = [self._environment.get("PYTHONPATH", ""), *sys.path]
-        path = os.pathsep.join(each for each in places if each)
+        own = self._environment.get("PYTHONPATH")
+        places = [own] if own else []
+        path = os.pathsep.join([*places, *(each or os.getcwd() for each in sys.path)])
         return os.environ | dict(self._environment) | {"PYTHONPATH": path}
 
     def _end(self) -> str:
