@@ -76,9 +76,23 @@ def test_random_guests(kind: str, cases: int, instructions: int) -> None:
         assert outcome.did[what] >= least, f"{what}: {outcome.did[what]} times"
 
 
+#: In place of the kinds: a byte that was not allocated.
+BEYOND = """
+import ctypes
+from collections import Counter, namedtuple
+
+Done = namedtuple("Done", "instructions did")
+
+def run(kind, seed, actions, leave_out, tell):
+    if seed == 7:
+        ctypes.memset(ctypes.create_string_buffer(10_000), 0, 10_001)
+    return Done(1, Counter())
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_random_guests_under_sanitizers() -> None:
+def test_random_guests_under_sanitizers(tmp_path: Path) -> None:
     """Built under the address and undefined-behaviour sanitizers, with little room for code."""
     try:
         sanitized = fuzz_environment.sanitized()
@@ -101,6 +115,13 @@ def test_random_guests_under_sanitizers() -> None:
     assert Path(output[0]).is_relative_to(fuzz_environment.SANITIZED)
     assert output[1] == "False"
     assert b"__asan_" in Path(output[0]).read_bytes()
+
+    (tmp_path / "fuzz_kinds.py").write_text(BEYOND)
+    beyond = sanitized | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{sanitized['PYTHONPATH']}"}
+    outcome = fuzz.run(beyond, "cpu", 5, 4)
+    assert [case.seed for case in outcome.failed] == [7]
+    assert "worker died: AddressSanitizer: heap-buffer-overflow" in outcome.output
+    assert "WRITE of size 10001" in outcome.output
 
 
 # ---- that all this finds something ------------------------------------------------------------
