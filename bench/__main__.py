@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import comparison, environment, history, page, record, tables
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
+    campaign_two_workers_ratio,
     coverage_ratio,
     decided_per_second,
     drgn_ps_seconds,
@@ -107,6 +108,7 @@ MEASUREMENTS: list[Measurement] = [
     startup_output_seconds.MEASUREMENT,
     uboot_seconds.MEASUREMENT,
     qemu_uboot_seconds.MEASUREMENT,
+    campaign_two_workers_ratio.MEASUREMENT,
     coverage_ratio.MEASUREMENT,
     fuzz_execs_per_second.MEASUREMENT,
     trace_calls_per_second.MEASUREMENT,

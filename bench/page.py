@@ -61,6 +61,12 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         "qemu_gdb_conditional_per_second",
         None,
     ),
+    (
+        "campaigns: cases a second of two workers, as a part of two processes without a campaign",
+        "campaign_two_workers_ratio",
+        None,
+        None,
+    ),
     ("coverage: the suite with it, as a part of its speed without", "coverage_ratio", None, None),
     ("AFL++: executions of a small parser, on one core", "fuzz_execs_per_second", None, None),
     ("traces: events, for Perfetto", "trace_calls_per_second", None, None),

@@ -51,6 +51,7 @@ KEYS = {
     "fp_suite_mips",
     "qemu_fp_suite_mips",
     "unicorn_fp_suite_mips",
+    "campaign_two_workers_ratio",
     "coverage_ratio",
     "fuzz_execs_per_second",
     "trace_calls_per_second",
@@ -257,6 +258,7 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
     small = {"TURNS": 20_000, "STOPS": 200, "STEPS": 200, "HITS": 200, "ROUNDS": 1}
+    small |= {"KVM_STOPS": 5, "CASES": 40}
     small |= {"KVM_STOPS": 5, "RESTORES": 200}
     for name, value in small.items():
         if hasattr(module, name) and (name != "TURNS" or "mips" in key):
