@@ -27,10 +27,10 @@ from typing import Any
 import click
 
 from guestdbg.arm64.disassembly import instruction
-from guestdbg.check.differential import campaign
-from guestdbg.check.differential.generate import generate
-from guestdbg.check.differential.lab_side import LabSide
-from guestdbg.check.differential.players import playing_on
+from guestdbg.check.differential.campaign import Programs
+from guestdbg.check.differential.campaign import compare as compare_programs
+from guestdbg.check.differential.lab_side import LabSides
+from guestdbg.check.differential.report import Report
 from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.check.registry import select
 from guestdbg.cli.group import describe
@@ -47,6 +47,7 @@ SECONDS = 1800
 #: that a new failure comes from a change.
 PROGRAMS = 500
 SEED = 200_000
+_SHRUNK = 20  # of the unexplained differences, those that are made small and printed
 
 
 class Failed(Exception):
@@ -124,26 +125,18 @@ def on_the_software_kvm(linux: str, words: list[str]) -> dict[str, Any]:
     return report_of("soft", done.returncode, done.stdout, done.stderr)
 
 
-def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Report:
+def random_programs(lab: Lab, side: str, number: int, seed: int) -> Report:
     """Plays random programs from a seed on, on both sides, and a quarter more with interrupts.
 
     Prints unexplained differences.
     """
     last = seed + number - 1
-    programs = [generate(n) for n in range(seed, seed + number)]
-    programs += [generate(n, with_interrupts=True) for n in range(seed, seed + number // 4)]
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
-    report = campaign.Report()
-    options = software_options(lab.description["kernel"], lab.description["cpu"])
-    with (
-        playing_on("soft", full=False, **options) as brief,
-        playing_on("soft", full=True, **options) as full,
-        LabSide(lab) as there,
-    ):
-        here = campaign.LocalSide(brief, full)
-        for _ in campaign.run(programs, here, there, report):
-            pass
-    for found in report.unexplained:
+    programs = Programs(seed, number, with_interrupts=number // 4)
+    report = compare_programs(programs, LabSides(lab), shrink=_SHRUNK)
+    for each in report.unexplained:
+        if (found := each.finding) is None:
+            continue
         print("\n".join(program_lines(found.program, instruction)))
         print(
             "\n".join(comparison_lines(found.a, found.b, ("soft", side), found.difference)) + "\n"

@@ -5,11 +5,11 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import pytest
 
-from guestdbg.check.differential import campaign
+from guestdbg.check.differential.report import Report, Unexplained
 from guestdbg.kvm.linux_release import software_version
 from guestdbg.lab import Lab
 from guestdbg.lab.fetch.packages import SUITE
@@ -83,10 +83,9 @@ def test_when_programs_are_compared_and_what_it_means(
     """Without a lab and without the suite: how the command judges reports."""
     asked = []
 
-    def programs(lab: object, side: str, number: int, seed: int) -> campaign.Report:
+    def programs(lab: object, side: str, number: int, seed: int) -> Report:
         asked.append(number)
-        found = [cast(campaign.Finding, None)] * unexplained
-        return campaign.Report(unexplained=found)
+        return Report(unexplained=[Unexplained("1", "x0", None)] * unexplained)
 
     monkeypatch.setattr(sys, "argv", ["lab.py", *arguments])
     monkeypatch.setattr("tools.lab.Lab", lambda **_: contextlib.nullcontext(NoLab()))

@@ -6,6 +6,7 @@ each ``Case`` into a ``Result``. ``guestdbg.guest_campaign`` has such a job for 
 errors     what goes wrong
 case       a case, and its random numbers
 job        what is run, and what comes of it
+only_here  what cannot be sent to workers
 minimise   delta debugging
 schedule   which cases are next
 journal    a file of lines that are whole
@@ -27,6 +28,7 @@ from guestdbg.campaign.errors import CampaignError, ExecutorLost
 from guestdbg.campaign.failures import Failure
 from guestdbg.campaign.job import Contents, Job, Minimised, Result, Runner
 from guestdbg.campaign.minimise import Budget, simplest_bytes, smallest
+from guestdbg.campaign.only_here import OnlyHere
 from guestdbg.campaign.progress import Progress
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Failure",
     "Job",
     "Minimised",
+    "OnlyHere",
     "Progress",
     "Result",
     "Runner",

@@ -66,6 +66,11 @@ class Minimised(NamedTuple):
 class Runner(Closing):
     """Runs cases, one after the other, in one thread of a worker."""
 
+    def prepare(self, cases: Sequence[Case]) -> None:
+        """Called before several cases are run, one after the other: for what is cheaper for all of
+        them at once. What it raises is ignored: ``run`` is called for each of them in any case.
+        """
+
     @abstractmethod
     def run(self, case: Case) -> Result:
         """Run a case. What it leaves behind must not change the next one.

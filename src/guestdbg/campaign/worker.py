@@ -300,6 +300,14 @@ def brief_evidence(text: str) -> str:
     return brief(text[-_EVIDENCE_MAX:], _EVIDENCE_MAX)
 
 
+def prepare_cases(known: _Known, cases: Sequence[Case]) -> None:
+    """Tell the runner which cases come; if it raises, they say why."""
+    try:
+        known.runner().prepare(cases)
+    except Exception:
+        known.end_runner()
+
+
 def played_case(known: _Known, case: Case) -> tuple[Row, Result]:
     """Run one case; whatever its runner raises is its result."""
     try:
@@ -324,13 +332,16 @@ def play(
     rows: list[Row] = []
     evidence: Evidence = {}
     started = time.perf_counter()
+    cases = [Case.of(ticket.seed, number) for number in numbers]
     with _Watchdog(ticket) as watchdog:
-        for number in numbers:
+        if len(cases) > 1:
+            prepare_cases(known, cases)
+        for case in cases:
             watchdog.begin()
-            row, result = played_case(known, Case.of(ticket.seed, number))
+            row, result = played_case(known, case)
             rows.append(row)
             if result.failure and row[3] not in evidence:
-                evidence[row[3]] = (number, brief(result.text, _EVIDENCE_MAX))
+                evidence[row[3]] = (case.number, brief(result.text, _EVIDENCE_MAX))
     return Played(rows, evidence, time.perf_counter() - started, identity())
 
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.arm64.disassembly import instruction
-from guestdbg.check.differential import campaign
+from guestdbg.check.differential.campaign import Programs, make_or_resume, report_of
+from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate import generate, of_name
-from guestdbg.check.differential.lab_side import LabSide
+from guestdbg.check.differential.lab_side import LabSides
 from guestdbg.check.differential.players import playing_on
-from guestdbg.check.differential.program import ProgramError, dumps, loads
+from guestdbg.check.differential.program import (
+    Program,
+    ProgramError,
+    dumps,
+    loads,
+    loads_request,
+)
+from guestdbg.check.differential.report import Report
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.check.differential.trace import from_json, to_json
@@ -25,10 +33,10 @@ from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm.linux_release import dotted, software_options
-from guestdbg.lab import Lab
+from guestdbg.kvm.linux_release import dotted
 
 if TYPE_CHECKING:
+    from guestdbg.campaign import Progress
     from guestdbg.check.differential.compare import Difference
     from guestdbg.check.differential.program import Program
     from guestdbg.check.differential.trace import Trace
@@ -97,10 +105,12 @@ def run(
     traces: Path,
 ) -> None:
     """Run programs on one KVM and write their traces."""
-    chosen: Iterable[Program] = _programs(number, seed, interrupts)
+    chosen: Iterable[tuple[Program, bool | None]] = (
+        (program, None) for program in _programs(number, seed, interrupts)
+    )
     if programs is not None:
         # One line at a time: the writer of the programs may wait for each trace (LabSide does).
-        chosen = map(loads, iter(programs.readline, ""))
+        chosen = map(loads_request, iter(programs.readline, ""))
     inputs = [Path(programs.name)] if programs is not None else []
     with contextlib.ExitStack() as stack:
         player = stack.enter_context(playing_on(**kvm, full=full))
@@ -109,8 +119,9 @@ def run(
             file = stack.enter_context(OutputFile(traces, "--trace", inputs=inputs))
             file.begin()
             write = file.line
-        for trace in player.play_all(chosen):
-            write(to_json(trace, full=full))
+        for program, wants_full in chosen:
+            is_full = full if wants_full is None else wants_full
+            write(to_json(player.play(program, full=is_full), full=is_full))
 
 
 @differential.command(short_help="Compare two files of traces.")
@@ -129,7 +140,7 @@ def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | 
     Exit status: 0 if every difference is explained, 1 otherwise.
     """
     known = {p.name: p for p in map(loads, programs or ())}
-    report = campaign.Report()
+    report = Report()
     for x, y in itertools.zip_longest(map(from_json, a), map(from_json, b)):
         if x is None or y is None or x.name != y.name:
             raise ProgramError(
@@ -140,8 +151,8 @@ def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | 
     _print_report(context, report)
 
 
-def _programs(number: int, seed: int, interrupts: bool) -> Iterable[Program]:
-    return (generate(n, with_interrupts=interrupts) for n in range(seed, seed + number))
+def _programs(number: int, seed: int, interrupts: bool) -> Programs:
+    return Programs(seed, 0, number) if interrupts else Programs(seed, number)
 
 
 @differential.command(short_help="Compare the software KVM with the lab's.")
@@ -156,6 +167,19 @@ def _programs(number: int, seed: int, interrupts: bool) -> Iterable[Program]:
     show_default=True,
     help="Reduce this many of the unexplained differences.",
 )
+@click.option(
+    "--campaign",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Keep the results there; the same command goes on where it was interrupted.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use so many processes, each with a lab of its own.  [default: one lab]",
+)
 @click.pass_context
 def lab(
     context: click.Context,
@@ -164,35 +188,43 @@ def lab(
     interrupts: bool,
     chosen: dict[str, Any],
     shrink: int,
+    directory: Path | None,
+    workers: int | None,
 ) -> None:
     """Compare the software KVM with the real one of the lab (see `guestdbg lab`).
 
     Exit status: 0 if every difference is explained, 1 otherwise.
     """
-    started = time.monotonic()
     programs = _programs(number, seed, interrupts)
     with contextlib.ExitStack() as stack:
-        machine = stack.enter_context(Lab(**chosen))
-        there = stack.enter_context(LabSide(machine))
-        about = machine.description
-        options = software_options(about["kernel"], about["cpu"])
-        brief = stack.enter_context(playing_on("soft", full=False, **options))
-        full = stack.enter_context(playing_on("soft", full=True, **options))
-        here = campaign.LocalSide(brief, full)
-        report = campaign.Report()
-        for _ in campaign.run(programs, here, there, report):
-            seconds = time.monotonic() - started
-            click.echo(f"{seconds:6.0f} s: {report.counts}", err=True)
-        for n, finding in enumerate(report.unexplained[:shrink]):
-            report.unexplained[n] = campaign.shrink(finding, here, there)
+        if directory is None:
+            temporary = stack.enter_context(TemporaryDirectory(prefix="guestdbg-differential-"))
+            directory = Path(temporary) / "campaign"
+        campaign = make_or_resume(directory, programs, LabSides(chosen), chosen)
+        campaign.run(workers=workers or 0, minimise=shrink, on_progress=_Progress())
+        report = report_of(campaign)
     _print_report(context, report)
 
 
-def _print_report(context: click.Context, report: campaign.Report) -> None:
-    for finding in report.unexplained:
-        _print_program(finding.program)
-        _print_comparison(finding.a, finding.b, finding.difference)
-        click.echo()
+class _Progress:
+    """A line on stderr now and then."""
+
+    def __init__(self) -> None:
+        self._printed = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.seconds - self._printed >= 5 or progress.done == progress.cases:
+            self._printed = progress.seconds
+            counts = ", ".join(f"{count} {what}" for what, count in progress.counts.most_common())
+            click.echo(f"{progress.seconds:6.0f} s: {progress.done} programs: {counts}", err=True)
+
+
+def _print_report(context: click.Context, report: Report) -> None:
+    for each in report.unexplained:
+        if (finding := each.finding) is not None:
+            _print_program(finding.program)
+            _print_comparison(finding.a, finding.b, finding.difference)
+            click.echo()
     for line in str(report).splitlines():
         click.echo(wrapped(line, hanging="    "))
     if report.unexplained:

@@ -14,6 +14,8 @@ reserved            encodings whose effect the architecture leaves open
 difference_context  what happened where two traces differ, for the rules
 rules/              which differences are explained, and by what
 shrink              makes a program that differs small
+findings            the two KVMs, and where a program differs on them
+report              the result of many comparisons
 campaign            compares many programs
 lab_side            the real KVM of the lab as one of the two sides
 show                prints programs and traces

@@ -1,197 +1,254 @@
-"""Compares many programs on two KVMs: their digests first, full traces where digests differ."""
+"""Compares many programs on two KVMs: a campaign, with a case for each program."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from guestdbg.arm64.disassembly import instruction
+from guestdbg.campaign import (
+    Campaign,
+    CampaignError,
+    Job,
+    Minimised,
+    Result,
+    Runner,
+)
 from guestdbg.check.differential.compare import compare
-from guestdbg.check.differential.program import ProgramError
-from guestdbg.check.differential.rules import RULES, explain
-from guestdbg.check.differential.shrink import Shrinker
-from guestdbg.check.differential.trace import TraceLine
+from guestdbg.check.differential.findings import Finding, Side, judge, shrink
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.program import Program, ProgramError
+from guestdbg.check.differential.report import Report, Unexplained
+from guestdbg.check.differential.show import comparison_lines, program_lines
+from guestdbg.check.differential.trace import Where
+from guestdbg.tables import Column
 
 if TYPE_CHECKING:
-    from guestdbg.check.differential.compare import Difference
-    from guestdbg.check.differential.play import Player
-    from guestdbg.check.differential.program import Program
-    from guestdbg.check.differential.rules import Rule
-    from guestdbg.check.differential.trace import Trace, Where
+    from guestdbg.campaign import (
+        Case,
+        Progress,
+    )
+    from guestdbg.check.differential.trace import TraceLine
 
-#: The number of programs that are compared at a time.
-BATCH = 500
+__all__ = ["DifferentialJob", "Programs", "compare", "make", "make_or_resume", "report_of"]
 
+SAME, EXPLAINED, UNEXPLAINED, UNSTEADY = "same", "explained", "unexplained", "unsteady"
 
-class Side(Protocol):
-    """One of the two KVMs that are compared."""
-
-    def brief(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        """The digests of brief traces, in the order of the programs."""
-
-    def full(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        """Full traces, in the order of the programs."""
-
-
-class LocalSide(Side):
-    """A KVM in this process."""
-
-    def __init__(self, brief: Player, full: Player) -> None:
-        self._brief = brief
-        self._full = full
-
-    def brief(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        return map(TraceLine.of, self._brief.play_all(programs))
-
-    def full(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        return map(TraceLine.of, self._full.play_all(programs))
+#: Makes the two KVMs, the software KVM first.
+Sides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A program that two KVMs played differently.
+class Programs(Sequence[Program]):
+    """Random programs of the seeds from ``first`` on.
 
     Attributes:
-        rule: the rule that explains it, or None.
+        first: the first seed.
+        number: how many.
+        with_interrupts: how many more with interrupts, from the same seed on.
     """
 
-    program: Program
-    difference: Difference
-    a: Trace
-    b: Trace
-    rule: Rule | None
+    first: int
+    number: int
+    with_interrupts: int = 0
+
+    def __len__(self) -> int:
+        return self.number + self.with_interrupts
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        if number < self.number:
+            return generate(self.first + number)
+        return generate(self.first + number - self.number, with_interrupts=True)
 
 
-@dataclass
-class Report:
-    """The result of a comparison.
+class DifferentialJob(Job):
+    """Programs on two KVMs."""
 
-    Attributes:
-        compared, exits: the number of programs, and of exits of the first side.
-        explained: the number of findings by the name of the rule that explains them.
-        unexplained: the findings that no rule explains.
-        unsteady: programs whose digests differed, but whose full traces did not.
-        kicked: programs that did not stop by themselves.
-        sides: what the two sides are: kernel and processor.
-    """
+    columns = (
+        Column("program", "text", "name of the program: its seed"),
+        Column("exits", "u64", "exits on the first KVM"),
+        Column("kicked", "u8", "1: it did not stop by itself"),
+        Column("rule", "text", "the rule that explains the difference"),
+        Column("a", "text", "the first KVM: provider, kernel, MIDR_EL1"),
+        Column("b", "text", "the second one"),
+    )
 
-    compared: int = 0
-    exits: int = 0
-    explained: Counter[str] = field(default_factory=Counter)
-    unexplained: list[Finding] = field(default_factory=list)
-    unsteady: list[str] = field(default_factory=list)
-    kicked: list[str] = field(default_factory=list)
-    sides: tuple[Where, Where] | None = None
+    def __init__(self, programs: Programs, sides: Sides) -> None:
+        self.programs = programs
+        self.sides = sides
 
-    @property
-    def unused(self) -> list[str]:
-        """Rules for this kernel that explained nothing: they are out of date, or there were too few
-        programs."""
-        release = self.sides[1].linux if self.sides else ""
-        return [r.name for r in RULES if r.applies_to(release) and not self.explained[r.name]]
-
-    def add(self, program: Program, a: TraceLine, b: TraceLine) -> None:
-        """Add a program with full traces."""
-        self.count(program, a, b)
-        if a.digest != b.digest:
-            self.add_finding(find(program, a, b) or program.name)
-
-    def count(self, program: Program, a: TraceLine, b: TraceLine) -> None:
-        """Count a program."""
-        self.sides = (a.where, b.where)
-        self.compared += 1
-        self.exits += a.exits
-        if a.kicked or b.kicked:
-            self.kicked.append(program.name)
-
-    def add_finding(self, finding: Finding | str) -> None:
-        """Add a finding, or the name of a program whose digests differ but not its traces."""
-        if isinstance(finding, str):
-            self.unsteady.append(finding)
-        elif finding.rule is not None:
-            self.explained[finding.rule.name] += 1
-        else:
-            self.unexplained.append(finding)
-
-    @property
-    def counts(self) -> str:
-        """The counts in one line."""
-        same = self.compared - self.explained.total() - len(self.unexplained) - len(self.unsteady)
-        return (
-            f"{self.compared} programs, {self.exits} exits: {same} the same, "
-            f"{self.explained.total()} explained, {len(self.unexplained)} unexplained, "
-            f"{len(self.unsteady)} unsteady, {len(self.kicked)} stopped from outside"
-        )
-
-    def __str__(self) -> str:
-        lines = [f"{self.sides[0]}, and {self.sides[1]}"] if self.sides else []
-        lines.append(self.counts)
-        lines += [f"  {count:6} {name}" for name, count in self.explained.most_common()]
-        if self.unused:
-            lines.append(f"  rules that explained nothing: {', '.join(self.unused)}")
-        for finding in self.unexplained:
-            lines.append(f"  unexplained: {finding.program.name}: {finding.difference.signature}")
-        lines += [f"  unsteady: {name}" for name in self.unsteady]
-        return "\n".join(lines)
+    def runner(self, loaded: Any) -> Runner:
+        return DifferentialRunner(self)
 
 
-def run(
-    programs: Iterable[Program], a: Side, b: Side, report: Report | None = None
-) -> Iterator[Report]:
-    """Compare programs. Yields the report after every batch, always the same object."""
-    report = report or Report()
-    for batch in _batches(programs):
-        briefs = list(zip(batch, a.brief(batch), b.brief(batch), strict=True))
-        for program, x, y in briefs:
-            report.count(program, x, y)
-        differ = [program for program, x, y in briefs if x.digest != y.digest]
-        for finding in judge(differ, a, b):
-            report.add_finding(finding)
-        yield report
+class DifferentialRunner(Runner):
+    """Plays programs on both. A KVM that is far away plays several at a time."""
 
+    def __init__(self, job: DifferentialJob) -> None:
+        self._programs = job.programs
+        self._found: dict[int, tuple[Result, Finding | None]] = {}
+        with contextlib.ExitStack() as stack:
+            self._a, self._b = stack.enter_context(job.sides())
+            self._stack = stack.pop_all()
 
-def judge(programs: Sequence[Program], a: Side, b: Side) -> Iterator[Finding | str]:
-    """The findings of programs played in full; the name of a program without a difference."""
-    for program, x, y in zip(programs, a.full(programs), b.full(programs), strict=True):
-        yield find(program, x, y) or program.name
+    def close(self) -> None:
+        """Closes both."""
+        self._stack.close()
 
+    def prepare(self, cases: Sequence[Case]) -> None:
+        numbers = [case.number for case in cases]
+        self._found = dict(zip(numbers, self._compare(numbers), strict=True))
 
-def find(program: Program, a: TraceLine, b: TraceLine) -> Finding | None:
-    """The difference of two full traces of a program with the rule that explains it, or None.
+    def run(self, case: Case) -> Result:
+        return self._case(case)[0]
 
-    Raises:
-        ProgramError: one of them is only a digest.
-    """
-    if a.trace is None or b.trace is None:
-        raise ProgramError(f"program {program.name}: its trace is only a digest")
-    difference = compare(a.trace, b.trace)
-    if difference is None:
-        return None
-    rule = explain(program, difference, a.trace, b.trace)
-    return Finding(program, difference, a.trace, b.trace, rule)
+    def _case(self, case: Case) -> tuple[Result, Finding | None]:
+        found = self._found.pop(case.number, None)
+        if found is None:
+            (found,) = self._compare([case.number])
+        return found
 
-
-def shrink(finding: Finding, a: Side, b: Side) -> Finding:
-    """The same unexplained difference, in the smallest program found that shows it."""
-
-    def difference(programs: Sequence[Program]) -> list[Difference | None]:
-        findings = judge(programs, a, b)
+    def _compare(self, numbers: Sequence[int]) -> list[tuple[Result, Finding | None]]:
+        programs = [self._programs[number] for number in numbers]
+        lines = list(zip(self._a.brief(programs), self._b.brief(programs), strict=True))
+        differ = [p for p, (x, y) in zip(programs, lines, strict=True) if x.digest != y.digest]
+        findings = dict(zip((p.name for p in differ), judge(differ, self._a, self._b), strict=True))
         return [
-            None if isinstance(f, str) or f.rule is not None else f.difference for f in findings
+            self._result(program, x, y, findings.get(program.name))
+            for program, (x, y) in zip(programs, lines, strict=True)
         ]
 
-    program = Shrinker(difference).shrink(finding.program, finding.difference)
-    (found,) = judge([program], a, b)
-    return finding if isinstance(found, str) else found
+    def _result(
+        self, program: Program, x: TraceLine, y: TraceLine, found: Finding | str | None
+    ) -> tuple[Result, Finding | None]:
+        finding = found if isinstance(found, Finding) else None
+        rule = finding.rule.name if finding is not None and finding.rule is not None else ""
+        kicked = int(x.kicked or y.kicked)
+        values = (program.name, x.exits, kicked, rule, _text(x.where), _text(y.where))
+        if finding is None:
+            return Result(UNSTEADY if found else SAME, values=values), None
+        if rule:
+            return Result(EXPLAINED, detail=rule, values=values), None
+        signature = finding.difference.signature
+        result = Result(UNEXPLAINED, True, signature, program.name, values, lambda: shown(finding))
+        return result, finding
+
+    def minimise(self, case: Case, result: Result) -> Minimised | None:
+        _, finding = self._case(case)
+        if finding is None or finding.difference.signature != result.signature:
+            return None
+        small = shrink(finding, self._a, self._b)
+        return Minimised(shown(small), small.dumps())
 
 
-def _batches(programs: Iterable[Program]) -> Iterator[list[Program]]:
-    batch: list[Program] = []
-    for program in programs:
-        batch.append(program)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def shown(finding: Finding) -> str:
+    """A program, and the two traces where they differ."""
+    names = (finding.a.where.provider, finding.b.where.provider)
+    lines = [*program_lines(finding.program, instruction), ""]
+    lines += comparison_lines(finding.a, finding.b, names, finding.difference)
+    return "\n".join(lines)
+
+
+def _text(where: Where) -> str:
+    return f"{where.provider} {where.linux} {where.midr:#x}"
+
+
+def _where(text: str) -> Where:
+    provider, linux, midr = text.rsplit(" ", 2)
+    return Where(provider, linux, int(midr, 16))
+
+
+def make(
+    directory: Path, programs: Programs, sides: Sides, options: Mapping[str, object] | None = None
+) -> Campaign:
+    """A campaign in a new directory. ``options``: those of the KVMs, for people.
+
+    Raises CampaignError: the directory exists, or cannot be written.
+    """
+    title = f"{len(programs)} random programs from seed {programs.first} on, on two KVMs"
+    job = DifferentialJob(programs, sides)
+    about = _about(programs, options or {})
+    return Campaign.create(directory, job, len(programs), title=title, about=about, seconds=None)
+
+
+def make_or_resume(
+    directory: Path, programs: Programs, sides: Sides, options: Mapping[str, object]
+) -> Campaign:
+    """The campaign in a directory, or a new one if there is none.
+
+    Raises CampaignError: the one that is there has other programs, or other KVMs.
+    """
+    if not directory.exists():
+        return make(directory, programs, sides, options)
+    campaign = Campaign(directory)
+    about = _about(programs, options)
+    if campaign.manifest.about != about:
+        raise CampaignError(
+            f"{directory}: the campaign in it is another one: {dict(campaign.manifest.about)}, "
+            f"not {about}"
+        )
+    return campaign
+
+
+def _about(programs: Programs, options: Mapping[str, object]) -> dict[str, str]:
+    chosen = ", ".join(f"{name}={value}" for name, value in sorted(options.items()) if value)
+    return {"programs": repr(programs), "options": chosen}
+
+
+def compare(
+    programs: Programs,
+    sides: Sides,
+    *,
+    shrink: int = 0,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> Report:
+    """Compare programs in this process, and keep nothing.
+
+    ``shrink``: so many unexplained differences are made small, which the report then has.
+
+    Raises:
+        ProgramError: a program could not be played.
+    """
+    with tempfile.TemporaryDirectory(prefix="guestdbg-differential-") as directory:
+        campaign = make(Path(directory) / "campaign", programs, sides)
+        campaign.run(workers=0, minimise=shrink, on_progress=on_progress)
+        return report_of(campaign)
+
+
+def report_of(campaign: Campaign) -> Report:
+    """What a campaign has found so far.
+
+    Raises:
+        ProgramError: a program could not be played; the others have results.
+    """
+    report = Report()
+    summary = campaign.summary()
+    small = {each.case: each.minimised for each in summary.failures}
+    for row in campaign.to_arrow().to_pylist():
+        if row["outcome"] not in (SAME, EXPLAINED, UNEXPLAINED, UNSTEADY):
+            broken = next(each for each in summary.failures if each.outcome == row["outcome"])
+            raise ProgramError(
+                f"{broken.count} programs were not compared: {broken.detail}\n{broken.evidence}"
+            )
+        report.sides = _where(row["a"]), _where(row["b"])
+        report.compared += 1
+        report.exits += row["exits"]
+        if row["kicked"]:
+            report.kicked.append(row["program"])
+        if row["rule"]:
+            report.explained[row["rule"]] += 1
+        if row["outcome"] == UNSTEADY:
+            report.unsteady.append(row["program"])
+        if row["outcome"] == UNEXPLAINED:
+            found = small.get(row["case"])
+            data = found.data if found is not None else None
+            finding = Finding.loads(data) if data is not None else None
+            report.unexplained.append(Unexplained(row["program"], row["signature"], finding))
+    return report

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from queue import Empty, Queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from guestdbg.campaign import OnlyHere
 from guestdbg.check.differential.campaign import Side
-from guestdbg.check.differential.program import ProgramError, dumps
-from guestdbg.check.differential.trace import from_json
+from guestdbg.check.differential.findings import LocalSide, Side
+from guestdbg.check.differential.players import playing_on
+from guestdbg.check.differential.program import Program, ProgramError, dumps_request
+from guestdbg.check.differential.trace import TraceLine, from_json
 from guestdbg.closing import Closing
-from guestdbg.lab import LabError, Live
+from guestdbg.kvm.linux_release import software_options
+from guestdbg.lab import Lab, LabError, Live
 
 if TYPE_CHECKING:
     from guestdbg.check.differential.program import Program
     from guestdbg.check.differential.trace import TraceLine
-    from guestdbg.lab import Lab
 
 _COMMAND = ("guestdbg", "differential", "run", "--provider", "host", "--programs", "-")
 
@@ -29,15 +33,14 @@ class LabPlayer(Closing):
     The lab belongs to the caller and is not closed.
     """
 
-    def __init__(self, lab: Lab, *, full: bool = False, seconds: float = 120) -> None:
+    def __init__(self, lab: Lab, *, seconds: float = 120) -> None:
         self._lab = lab
         self._seconds = seconds
         self._answers: Queue[bytes | None] = Queue()
         self._rest = b""
         self._messages = bytearray()
         read, self._write = os.pipe()
-        argv = (*_COMMAND, "--full") if full else _COMMAND
-        self._thread = threading.Thread(target=self._follow, args=(argv, read), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(read,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -47,23 +50,25 @@ class LabPlayer(Closing):
             self._write = -1
             self._thread.join(self._seconds)
 
-    def play_all(self, programs: Iterable[Program], *, ahead: int = 8) -> Iterator[TraceLine]:
-        """The traces of programs, in order. ``ahead`` programs are sent in advance.
+    def play_all(
+        self, programs: Iterable[Program], *, full: bool = False, ahead: int = 8
+    ) -> Iterator[TraceLine]:
+        """The digests of programs, or ``full`` traces, in order; ``ahead`` are sent in advance.
 
         Raises:
             ProgramError: the command has ended, does not answer, or answers something else.
         """
         waiting: list[Program] = []
         for program in programs:
-            self._send(program)
+            self._send(program, full=full)
             waiting.append(program)
             if len(waiting) > ahead:
                 yield self._answer(waiting.pop(0))
         for program in waiting:
             yield self._answer(program)
 
-    def _send(self, program: Program) -> None:
-        data = memoryview(dumps(program).encode() + b"\n")
+    def _send(self, program: Program, *, full: bool) -> None:
+        data = memoryview(dumps_request(program, full=full).encode() + b"\n")
         try:
             while data:
                 data = data[os.write(self._write, data) :]
@@ -87,10 +92,10 @@ class LabPlayer(Closing):
             f"the command in the lab ended: {self._messages.decode(errors='replace')}"
         )
 
-    def _follow(self, argv: tuple[str, ...], read: int) -> None:
+    def _follow(self, read: int) -> None:
         try:
             live = Live(stdout=self._on_output, stderr=self._messages.extend, stdin=read)
-            self._lab.run(argv, timeout=None, live=live)
+            self._lab.run(_COMMAND, timeout=None, live=live)
         except LabError as error:
             self._messages.extend(str(error).encode())
         finally:
@@ -104,29 +109,42 @@ class LabPlayer(Closing):
 
 
 class LabSide(Side, Closing):
-    """The lab as one of two sides: a command for digests, or for full traces, as needed."""
+    """The lab as one of two sides."""
 
     def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._player: LabPlayer | None = None
-        self._is_full = False
+        self._player = LabPlayer(lab)
 
     def close(self) -> None:
         """End the command."""
-        if self._player is not None:
-            self._player.close()
-
-    def _playing(self, full: bool) -> LabPlayer:
-        # A lab runs one command at a time.
-        if self._player is None or self._is_full != full:
-            if self._player is not None:
-                self._player.close()
-            self._player = LabPlayer(self._lab, full=full)
-            self._is_full = full
-        return self._player
+        self._player.close()
 
     def brief(self, programs: Sequence[Program]) -> Iterator[TraceLine]:
-        return self._playing(False).play_all(programs) if programs else iter(())
+        return self._player.play_all(programs)
 
     def full(self, programs: Sequence[Program]) -> Iterator[TraceLine]:
-        return self._playing(True).play_all(programs) if programs else iter(())
+        return self._player.play_all(programs, full=True)
+
+
+class LabSides:
+    """The software KVM as the lab's kernel and processor are, and the lab.
+
+    Args:
+        lab: a lab that runs already, which is not closed, or options of one that is booted.
+    """
+
+    def __init__(self, lab: Lab | Mapping[str, Any]) -> None:
+        self._lab = OnlyHere(lab) if isinstance(lab, Lab) else dict(lab)
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[tuple[Side, Side]]:
+        with contextlib.ExitStack() as stack:
+            if isinstance(self._lab, OnlyHere):
+                lab = self._lab.thing
+            else:
+                lab = stack.enter_context(Lab(**self._lab))
+            there = stack.enter_context(LabSide(lab))
+            about = lab.description
+            options = software_options(about["kernel"], about["cpu"])
+            brief = stack.enter_context(playing_on("soft", full=False, **options))
+            full = stack.enter_context(playing_on("soft", full=True, **options))
+            yield LocalSide(brief, full), there

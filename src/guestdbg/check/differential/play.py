@@ -111,8 +111,8 @@ class Player:
         """End the watchdog's thread. The KVM belongs to the caller and stays open."""
         self._watchdog.close()
 
-    def play(self, program: Program) -> Trace:
-        """Play one program.
+    def play(self, program: Program, *, full: bool | None = None) -> Trace:
+        """Play one program. ``full``: whether the trace is (None: as the player's are).
 
         Raises:
             KvmError: the machine could not be created. Later errors are part of the trace.
@@ -134,7 +134,9 @@ class Player:
             vcpu.set_one_reg(PC, layout.CODE)
             vcpu.set_one_reg(PSTATE, 0x3C5 if program.el else 0x3C0)
             where = Where(self._kvm.provider, self._kvm.linux, vcpu.get_one_reg(_MIDR))
-            trace = _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
+            trace = _Playing(
+                program, vcpu, memory, self._watchdog, self._full if full is None else full
+            ).trace()
             if device is not None:
                 trace = replace(trace, final={**trace.final, **controller.final(device)})
             return replace(trace, where=where)

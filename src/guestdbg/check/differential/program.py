@@ -133,6 +133,27 @@ def dumps(program: Program) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
+def dumps_request(program: Program, *, full: bool) -> str:
+    """A program as one line of JSON that also says whether a full trace is asked for."""
+    return json.dumps({"full": full}, separators=(",", ":"))[:-1] + "," + dumps(program)[1:]
+
+
+def loads_request(line: str) -> tuple[Program, bool | None]:
+    """The program of one line of JSON, and whether a full trace is asked for (None: not said).
+
+    Raises:
+        ProgramError: the line is not a program.
+    """
+    try:
+        values = json.loads(line)
+        full = values.pop("full", None)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ProgramError(f"not a program of the differential: {error!r}") from None
+    if full is not None and type(full) is not bool:
+        raise ProgramError(f"not a program of the differential: full is {full!r}")
+    return _program(values), full
+
+
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
@@ -143,8 +164,11 @@ def loads(line: str) -> Program:
     Raises:
         ProgramError: the line is not a program.
     """
+    return loads_request(line)[0]
+
+
+def _program(values: Any) -> Program:
     try:
-        values = json.loads(line)
         values["script"] = [
             [at, [_ACTIONS[a[0]](*map(_tuples, a[1:])) for a in actions]]
             for at, actions in values["script"]
