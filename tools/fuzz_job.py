@@ -38,7 +38,7 @@ class FuzzJob(Job):
 
     columns = (
         Column("kind", "text", "kind of the case"),
-        Column("fuzz_seed", "u64", "its seed, for tools/fuzz.py --replay"),
+        Column("fuzz_seed", "i64", "its seed, for tools/fuzz.py --replay"),
         Column("instructions", "u64", "that it executed; of some kinds packets, changes, accesses"),
         Column("did", "text", "how often it did what, as JSON"),
     )
