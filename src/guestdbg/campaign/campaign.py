@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from guestdbg.campaign.case import Case
-from guestdbg.campaign.deaths import Death
 from guestdbg.campaign.directory import (
     Manifest,
     add_file,
@@ -27,15 +26,17 @@ from guestdbg.campaign.executors import crew_of
 from guestdbg.campaign.failures import FailureFile
 from guestdbg.campaign.job import Job
 from guestdbg.campaign.results import ResultReader
-from guestdbg.campaign.run import Run, Until
+from guestdbg.campaign.run import Run
 from guestdbg.campaign.worker import Ticket, load_job
 from guestdbg.tables import Tabular, library
 
 if TYPE_CHECKING:
+    from guestdbg.campaign.deaths import Death
     from guestdbg.campaign.executors import AnyExecutor
     from guestdbg.campaign.failures import Failure
     from guestdbg.campaign.job import Result
     from guestdbg.campaign.progress import OnProgress
+    from guestdbg.campaign.run import Until
     from guestdbg.tables import Table
 
 __all__ = ["Campaign", "Summary"]

@@ -6,11 +6,14 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guestdbg.campaign.deaths import Death, deaths_in
+from guestdbg.campaign.deaths import deaths_in
 from guestdbg.campaign.job import Minimised
 from guestdbg.campaign.journal import Journal, read_lines
+
+if TYPE_CHECKING:
+    from guestdbg.campaign.deaths import Death
 
 __all__ = ["Failure", "FailureFile", "Failures"]
 

@@ -22,7 +22,6 @@ from guestdbg.campaign.worker import (
     Examined,
     Missing,
     Played,
-    Ticket,
     brief,
     brief_evidence,
     examine,
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
     from guestdbg.campaign.failures import Failure, FailureFile
     from guestdbg.campaign.progress import OnProgress
     from guestdbg.campaign.results import ResultReader
+    from guestdbg.campaign.worker import (
+        Ticket,
+    )
 
 __all__ = ["Run", "Until"]
 

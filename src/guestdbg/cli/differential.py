@@ -1,17 +1,16 @@
 """`guestdbg differential`: random programs on two KVMs, compared exit by exit."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
 from guestdbg.arm64.disassembly import instruction
+from guestdbg.campaign import Progress
 from guestdbg.check.differential.campaign import Programs, make_or_resume, report_of
 from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate import generate, of_name
@@ -27,19 +26,13 @@ from guestdbg.check.differential.program import (
 from guestdbg.check.differential.report import Report
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
-from guestdbg.check.differential.trace import from_json, to_json
+from guestdbg.check.differential.trace import Trace, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.linux_release import dotted
-
-if TYPE_CHECKING:
-    from guestdbg.campaign import Progress
-    from guestdbg.check.differential.compare import Difference
-    from guestdbg.check.differential.program import Program
-    from guestdbg.check.differential.trace import Trace
 
 _NUMBER = click.option(
     "-n",

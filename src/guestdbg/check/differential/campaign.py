@@ -19,7 +19,6 @@ from guestdbg.campaign import (
     Result,
     Runner,
 )
-from guestdbg.check.differential.compare import compare
 from guestdbg.check.differential.findings import Finding, Side, judge, shrink
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.program import Program, ProgramError

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guestdbg.check.differential.compare import Difference, compare
-from guestdbg.check.differential.play import Player
-from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
-from guestdbg.check.differential.rules import Rule, explain
+from guestdbg.check.differential.compare import compare
+from guestdbg.check.differential.program import ProgramError, dumps, loads
+from guestdbg.check.differential.rules import explain
 from guestdbg.check.differential.shrink import Shrinker
-from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_json
+from guestdbg.check.differential.trace import TraceLine, from_json, to_json
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.compare import Difference
+    from guestdbg.check.differential.play import Player
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.rules import Rule
+    from guestdbg.check.differential.trace import Trace
 
 __all__ = ["Finding", "LocalSide", "Side", "find", "judge", "shrink"]
 

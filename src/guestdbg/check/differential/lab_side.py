@@ -10,11 +10,10 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.campaign import OnlyHere
-from guestdbg.check.differential.campaign import Side
 from guestdbg.check.differential.findings import LocalSide, Side
 from guestdbg.check.differential.players import playing_on
-from guestdbg.check.differential.program import Program, ProgramError, dumps_request
-from guestdbg.check.differential.trace import TraceLine, from_json
+from guestdbg.check.differential.program import ProgramError, dumps_request
+from guestdbg.check.differential.trace import from_json
 from guestdbg.closing import Closing
 from guestdbg.kvm.linux_release import software_options
 from guestdbg.lab import Lab, LabError, Live

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from guestdbg.check.differential.findings import Finding, find
-from guestdbg.check.differential.program import Program
+from guestdbg.check.differential.findings import find
 from guestdbg.check.differential.rules import RULES
-from guestdbg.check.differential.trace import TraceLine, Where
+
+if TYPE_CHECKING:
+    from guestdbg.check.differential.findings import Finding
+    from guestdbg.check.differential.program import Program
+    from guestdbg.check.differential.trace import TraceLine, Where
 
 __all__ = ["Report", "Unexplained"]
 
