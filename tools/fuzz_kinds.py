@@ -164,14 +164,17 @@ def run(kind: str, seed: int, actions: int, leave_out: Collection[int], tell: Te
     Raises Failure, or whatever came out that should not have.
     """
     did: Counter[str] = Counter()
-    # Cases of several kinds run in one process.
-    logging.disable(logging.ERROR if kind in _QUIET else logging.NOTSET)
+    if kind in _QUIET:
+        logging.disable(logging.ERROR)
     choose_tier(seed)
     try:
         instructions = KINDS[kind](seed, actions, leave_out, tell, did)
     except Exception:
         forget()
         raise
+    finally:
+        # Cases of several kinds run in one process.
+        logging.disable(logging.NOTSET)
     return Done(instructions, did)
 
 

@@ -65,7 +65,7 @@ def _stencils() -> None:
 
 def test_hostile_guests() -> None:
     outcome = fuzz.run(environment(), "tiers", SEED, CASES)
-    assert outcome.failed is None, f"tiers:{outcome.failed}\n{outcome.output}"
+    assert not outcome.failures, f"tiers:{outcome.failed}\n{outcome.output}"
     assert outcome.cases == CASES
     for what, least in DONE.items():
         assert outcome.did[what] >= least, f"{what}: {outcome.did[what]} times"

@@ -61,8 +61,8 @@ Examples:
 
 \b
 The results stay in a directory. They are those of a campaign: guestdbg
-campaign resume, show and replay work with it, and docs/fault-injection.md says
-what is in it.
+campaign resume, show and replay work with it, and docs/fault-injection.md
+says what is in it.
 
 \b
 Exit status: 0 all faults were tried, and none is a failure; 1 an error, see

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from typing import TYPE_CHECKING
 
-__all__ = ["Quiet"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["quiet"]
 
 _logger = logging.getLogger("guestdbg")
 _lock = threading.Lock()
 _users = 0
 
 
-class Quiet:
-    """From when it is made until ``end``; a level that the program has set itself stays."""
-
-    def __init__(self) -> None:
-        global _users
-        self._on = False
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Errors only, while any thread is in it; a level that the program has set itself stays."""
+    global _users
+    with _lock:
+        on = bool(_users) or _logger.level == logging.NOTSET
+        if on:
+            _users += 1
+            _logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
         with _lock:
-            if _users or _logger.level == logging.NOTSET:
-                _users += 1
-                self._on = True
-                _logger.setLevel(logging.ERROR)
-
-    def end(self) -> None:
-        """The last one ends it. Ending twice does nothing."""
-        global _users
-        with _lock:
-            if not self._on:
-                return
-            self._on = False
-            _users -= 1
-            if not _users:
-                _logger.setLevel(logging.NOTSET)
+            if on:
+                _users -= 1
+                if not _users:
+                    _logger.setLevel(logging.NOTSET)

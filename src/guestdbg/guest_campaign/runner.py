@@ -15,7 +15,7 @@ from guestdbg.guest_campaign.changes import At, apply_all, changes_of
 from guestdbg.guest_campaign.errors import DoesNotFit, VariationError
 from guestdbg.guest_campaign.limits import run_case
 from guestdbg.guest_campaign.minimising import minimised
-from guestdbg.guest_campaign.quiet import Quiet
+from guestdbg.guest_campaign.quiet import quiet
 from guestdbg.guest_campaign.rules import CaseRun, Outcome, outcome_of_stop
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ class GuestRunner(Runner):
         self._outcomes: dict[object, str] = {}
         # Thousands of cases may each have something to say of the same.
         guest.messages.listener = lambda message, text: None
-        self._quiet = Quiet()
         console.on_match = lambda: guest.execution.request_stop("until", "the console")
         for text, outcome in rules.points.items():
             self._add_break(text, outcome)
@@ -112,7 +111,8 @@ class GuestRunner(Runner):
     # ---- a case ------------------------------------------------------------------------------
 
     def run(self, case: Case) -> Result:
-        return self.play(case).result
+        with quiet():
+            return self.play(case).result
 
     def play(
         self,
@@ -289,12 +289,12 @@ class GuestRunner(Runner):
             found = played.result
             return (found.outcome, found.signature) == (result.outcome, result.signature)
 
-        return minimised(changes, fails, lambda: spent)
+        with quiet():
+            return minimised(changes, fails, lambda: spent)
 
     def close(self) -> None:
         """Close the guest."""
         self.guest.close()
-        self._quiet.end()
 
 
 def _is_fault(hit: Hit) -> bool:
