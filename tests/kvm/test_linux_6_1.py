@@ -4,7 +4,7 @@ Properties over every state that the inputs can be in; the processor under it is
 but it runs nothing here, so that what an entry left in its registers can be looked at.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -357,8 +357,7 @@ def test_every_entry_is_set_up_and_every_exit_cleared() -> None:
     """Entry and exit functions are called in pairs, also for exits that EL2 handles itself."""
     guest = Guest(asm.mrs(2, "OSLSR_EL1"), asm.mrs(2, "OSLSR_EL1"), asm.b(0))
     calls = []
-    guest.vm.linux = replace(
-        LINUX_6_1,
+    guest.vm.linux = LINUX_6_1._replace(
         enter=lambda v: (calls.append("setup"), LINUX_6_1.enter(v)),
         leave=lambda v: (calls.append("clear"), LINUX_6_1.leave(v)),
     )

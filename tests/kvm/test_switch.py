@@ -1,6 +1,5 @@
 """The world switch: debug registers move only when dirty, as many as are implemented."""
 
-from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -74,8 +73,7 @@ def test_dirty_is_cleared_after_every_switch() -> None:
     guest = Guest(asm.NOP, asm.msr("DBGBVR0_EL1", 31), *[asm.NOP] * 8, linux="6.1")
     seen = []
     real = guest.vm.linux
-    guest.vm.linux = replace(
-        real,
+    guest.vm.linux = real._replace(
         leave=lambda vcpu: (seen.append(vcpu.dirty), real.leave(vcpu), seen.append(vcpu.dirty)),
     )
     guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 12,))

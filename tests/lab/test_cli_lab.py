@@ -87,7 +87,7 @@ def test_vhe_and_the_limit(tmp_path: Path) -> None:
 def test_wrong_command_lines(tmp_path: Path) -> None:
     result = guestdbg_lab("--", "cap", cwd=tmp_path)
     assert result.returncode == 2
-    assert b"no command 'cap' in the lab; the commands are: caps," in result.stderr
+    assert b"no command 'cap' in the lab; the commands are: campaign, caps," in result.stderr
     result = guestdbg_lab(cwd=tmp_path)
     assert result.returncode == 2
     assert b"no COMMAND; for example: guestdbg lab -- caps" in result.stderr
@@ -128,7 +128,7 @@ def test_what_is_noticed_before_anything_is_downloaded(
     ("module", "words", "also"),
     [
         ("guestdbg.cli.lab", ["lab", *OPTIONS, "--", "caps"], {"smp": 1, "memory": 1024, "gic": 3}),
-        ("guestdbg.cli.differential", ["differential", "lab", *OPTIONS], {}),
+        ("guestdbg.check.differential.lab_side", ["differential", "lab", *OPTIONS], {}),
         ("tools.lab", OPTIONS, {}),
     ],
 )
@@ -139,11 +139,12 @@ def test_the_options_reach_the_lab(
     pytest.importorskip("guestdbg.cpu.processor", reason="differential needs the processor")
     seen: list[dict[str, object]] = []
 
-    def no_lab(**options: object) -> Lab:
-        seen.append(options)
-        raise LabError("this is all")
+    class NoLab:
+        def __init__(self, **options: object) -> None:
+            seen.append(options)
+            raise LabError("this is all")
 
-    monkeypatch.setattr(f"{module}.Lab", no_lab)
+    monkeypatch.setattr(f"{module}.Lab", NoLab)
     command = tools.lab.command if module == "tools.lab" else main
     result = CliRunner().invoke(command, words, standalone_mode=False)
     assert "this is all" in result.stderr
