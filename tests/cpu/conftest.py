@@ -1,8 +1,8 @@
 """Every test of the processor runs on both tiers: blocks are never translated, always, at random.
 
-A test is run twice, for two values of the fixture `tier`: on the interpreter, and on stencils. There
-the blocks of one half of the modules are always translated, and those of the other half at random;
-GUESTDBG_TIER_SEED says which are which. It is otherwise for the modules that are listed here:
+A test is run twice, for two values of the fixture `tier`: on the interpreter, and on stencils.
+There the blocks of one half of the modules are always translated, and those of the other half at
+random; GUESTDBG_TIER_SEED says which are which. It is otherwise for these modules:
 
 - SPLIT: long tests with many processors, which are in turn of each kind. What the test compares
   with each other was therefore executed in different ways.
