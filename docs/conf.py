@@ -43,7 +43,8 @@ myst_enable_extensions = ["fieldlist"]
 highlight_language = "none"
 default_role = "literal"
 # Literal blocks of docstrings are Python as a rule; a table in one is not.
-suppress_warnings = ["misc.highlighting_failure"]
+# Classes of several packages have one name (Case, Outcome): a name alone may be either.
+suppress_warnings = ["misc.highlighting_failure", "ref.python"]
 
 # -- docstrings ------------------------------------------------------------------------------------
 
