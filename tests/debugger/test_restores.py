@@ -199,10 +199,10 @@ class Twins(RuleBasedStateMachine):
                 )
             )
 
-    @rule(offset=st.integers(0, 0x3000))
-    def watch(self, offset: int) -> None:
+    @rule(word=st.integers(0, 0x600))
+    def watch(self, word: int) -> None:
         if len(self.guests[0].points) < 3:
-            self.both(lambda guest: guest.watch(RAM + 0x10_0000 + offset, 8).enabled)
+            self.both(lambda guest: guest.watch(RAM + 0x10_0000 + 8 * word, 8).enabled)
 
     @rule()
     def delete_points(self) -> None:
