@@ -155,9 +155,9 @@ def test_memory_that_is_exhausted_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_process_that_dies_is_found(tmp_path: Path) -> None:
-    """As it does when a library crashes: here the kernel kills it after a second."""
+    """As it does when a library crashes: here the kernel kills it after four seconds of work."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n"
+        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (4, 4))\n"
     )
     where = environment()
     where["PYTHONPATH"] = os.pathsep.join((str(tmp_path), where["PYTHONPATH"]))
