@@ -85,8 +85,8 @@ def test_it_has_each_line_and_each_outcome(made: FaultCampaign) -> None:
     text = made.directory.parent.joinpath("main.S").read_text().splitlines()
     for line in made.by_line():
         assert line.line is not None
-        wanted = [str(line.outcomes[name]) for name in outcomes]
-        row = next(r for r in page.rows if r[: len(outcomes)] == wanted and str(line.line) in r)
+        counts = [str(line.outcomes[name]) for name in outcomes]
+        row = next(r for r in page.rows if r[: len(outcomes)] == counts and str(line.line) in r)
         assert row[-1] == text[line.line - 1]
     assert any("case " in "".join(row) for row in page.rows)
 

@@ -73,7 +73,7 @@ class Runner(Closing):
 
     @abstractmethod
     def run(self, case: Case) -> Result:
-        """Run a case. What it leaves behind must not change the next one.
+        """Run a case. What it has changed must not change the next one.
 
         What it raises makes the case a failure of the class "error"; the next case gets a new
         runner.

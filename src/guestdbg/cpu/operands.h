@@ -58,6 +58,20 @@
 #else
 #error "operands.h: there are no stencils for this host"
 #endif
+#define GUESTDBG_IMM(i) GUESTDBG_HOLE64("imm")
+#define GUESTDBG_AUX(i) GUESTDBG_HOLE32("aux")
+#define GUESTDBG_RAW(i) GUESTDBG_HOLE32("raw")
+#define GUESTDBG_XD(c, i) GUESTDBG_LOAD(c, "xd")
+#define GUESTDBG_XN(c, i) GUESTDBG_LOAD(c, "xn")
+#define GUESTDBG_XM(c, i) GUESTDBG_LOAD(c, "xm")
+#define GUESTDBG_XA(c, i) GUESTDBG_LOAD(c, "xa")
+#define GUESTDBG_SET_XD(c, i, value) GUESTDBG_STORE(c, "xd", value)
+#define GUESTDBG_SET_XN(c, i, value) GUESTDBG_STORE(c, "xn", value)
+#define GUESTDBG_SET_XM(c, i, value) GUESTDBG_STORE(c, "xm", value)
+#define GUESTDBG_VD(c, i) GUESTDBG_VECTOR(c, "vd")
+#define GUESTDBG_VN(c, i) GUESTDBG_VECTOR(c, "vn")
+#define GUESTDBG_VM(c, i) GUESTDBG_VECTOR(c, "vm")
+#define GUESTDBG_VA(c, i) GUESTDBG_VECTOR(c, "va")
 
 #endif
 
