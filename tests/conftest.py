@@ -8,12 +8,13 @@ The run has a temporary directory of its own. What is left in it at the end make
 so does a new file in the checkout that git does not ignore: a test did not clean up.
 """
 
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,28 @@ def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = _reason(report)
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} skipped itself, and nothing may be skipped: {reason}"
+
+
+def _messages_are_lost() -> str:
+    """Why a test of the library's warnings would see none; "": it would."""
+    logger = logging.getLogger("guestdbg")
+    if logging.root.manager.disable:
+        return f"logging is disabled up to level {logging.root.manager.disable}"
+    if logger.level or not logger.propagate:
+        return f"the logger of guestdbg has level {logger.level}, propagate={logger.propagate}"
+    return ""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if why := _messages_are_lost():
+        raise pytest.UsageError(f"after the tests were imported, {why}")
+
+
+@pytest.fixture(autouse=True)
+def _messages_arrive_afterwards() -> Iterator[None]:
+    yield
+    if why := _messages_are_lost():
+        pytest.fail(f"after this test, {why}")
 
 
 @pytest.hookimpl(wrapper=True)

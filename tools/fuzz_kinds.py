@@ -154,8 +154,8 @@ def choose_tier(seed: int) -> None:
         tier.use("stencils", seed=seed)
 
 
-#: Kinds in which the library warns all the time.
-_QUIET = ("packets", "hits")
+#: Kinds in which the library warns all the time: of what random guests do that is not implemented.
+_QUIET = ("soft", "tiers", "packets", "hits")
 
 
 def run(kind: str, seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> Done:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import random
 import threading
 from typing import cast
@@ -36,9 +35,6 @@ BASES = (0, 0x1000, 0x8000_0000, RAM + (PAGES << 12), RAM - 0x2000, 0xFF_FFFF_E0
 _X = [core_reg(f"x{n}") for n in range(31)]
 _PC, _PSTATE = core_reg("pc"), core_reg("pstate")
 _VBAR, _SCTLR, _CPACR = sys_reg("VBAR_EL1"), sys_reg("SCTLR_EL1"), sys_reg("CPACR_EL1")
-
-# What a random guest does that is not implemented would fill the log.
-logging.getLogger("guestdbg").setLevel(logging.CRITICAL)
 
 
 class SoftCase(Case):

@@ -13,7 +13,7 @@
 docs/python-api.md describes the rest. The packages, lowest first::
 
     errors, closing, deprecation, hexadecimal_repr, html_table, lazy_names,
-        library_errors, object_size, regular_file   shared by all
+        library_errors, object_size, quiet, regular_file   shared by all
     workers   worker processes that run functions on what each is sent once
     campaign  many cases of one job, with results that can be resumed
     container  the form of files that hold a guest

@@ -5,7 +5,6 @@ changes       what differs from case to case: memory, registers, console, disks;
 limits        how long a case may run
 rules         what an outcome is called
 console       what a guest prints during a case
-quiet         no warnings in the log while cases run
 minimising    the smallest change that fails in the same way
 runner        runs one case after the other on one guest
 job           the same as the job of a campaign (``guestdbg.campaign``)

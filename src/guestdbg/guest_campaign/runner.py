@@ -15,8 +15,8 @@ from guestdbg.guest_campaign.changes import At, apply_all, changes_of
 from guestdbg.guest_campaign.errors import DoesNotFit, VariationError
 from guestdbg.guest_campaign.limits import run_case
 from guestdbg.guest_campaign.minimising import minimised
-from guestdbg.guest_campaign.quiet import quiet
 from guestdbg.guest_campaign.rules import CaseRun, Outcome, outcome_of_stop
+from guestdbg.quiet import quiet
 
 if TYPE_CHECKING:
     from guestdbg.campaign import Case, Minimised

@@ -39,6 +39,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_SINGLESTEP,
 )
 from guestdbg.kvm.regs import PC, PSTATE, core_reg, sys_reg
+from guestdbg.quiet import quiet
 
 if TYPE_CHECKING:
     from guestdbg.check.differential.program import (
@@ -111,8 +112,11 @@ class Player:
         """End the watchdog's thread. The KVM belongs to the caller and stays open."""
         self._watchdog.close()
 
+    @quiet()
     def play(self, program: Program, *, full: bool | None = None) -> Trace:
         """Play one program. ``full``: whether the trace is (None: as the player's are).
+
+        There are no warnings meanwhile: random programs are full of undefined instructions.
 
         Raises:
             KvmError: the machine could not be created. Later errors are part of the trace.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,19 +17,12 @@ def playing_on(provider: str, *, full: bool, **options: Any) -> Iterator[Player]
     The software KVM answers as its kernel version does, also PSCI by SMC, and its processor is the
     one that the programs are generated for, unless ``options`` say otherwise.
 
-    Warnings are switched off meanwhile, because random programs are full of undefined instructions.
     Raises what ``open_kvm`` raises.
     """
-    log = logging.getLogger("guestdbg")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        if provider == "soft":
-            options = {"psci_smc": None, "cpu": "cortex-a57"} | options
-        with (
-            open_kvm(provider, **options) as kvm,
-            contextlib.closing(Player(kvm, full=full)) as made,
-        ):
-            yield made
-    finally:
-        log.setLevel(before)
+    if provider == "soft":
+        options = {"psci_smc": None, "cpu": "cortex-a57"} | options
+    with (
+        open_kvm(provider, **options) as kvm,
+        contextlib.closing(Player(kvm, full=full)) as made,
+    ):
+        yield made

@@ -12,6 +12,7 @@ _REQUIREMENTS = (
     "bincopy>=20",
     "capstone>=5.0",
     "click>=8.1",
+    "cloudpickle>=3",
     "demangle>=0.6",
     "fdt>=0.3.3",
     "lz4>=4",
