@@ -34,7 +34,7 @@ COMPILE = [
     *("-fno-crossjumping", "-fno-tree-tail-merge"),
 ]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
-HEADERS = [CPU / "dispatch.h", *sorted(CPU.glob("operands*.h"))]
+HEADERS = [CPU / "dispatch.h", CPU / "block_memory.h", *sorted(CPU.glob("operands*.h"))]
 # Of translation.pyx, which uses stencils, and of modules that have some.
 STENCIL_HEADERS = sorted(CPU.glob("stencil_*.h"))
 TABLE = CPU / "stencil_table.h"

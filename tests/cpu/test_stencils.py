@@ -6,12 +6,14 @@ anywhere, armed and not. And the machine code itself is looked at.
 
 from __future__ import annotations
 
+import mmap
 import os
 import platform
 import random
 import re
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -394,6 +396,23 @@ def test_it_is_not_writable() -> None:
             break
     else:
         pytest.fail("it is not in /proc/self/maps")
+
+
+def test_holes_in_the_address_space() -> None:
+    """Decoded blocks and machine code are near each other, wherever the host has room for them."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    sizes = [70 << 20, 3 << 30] * 4
+    # The decoded blocks alone fit into each of the holes.
+    *memory, _ = [mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ) for size in sizes]
+    for hole in memory[::2]:
+        hole.close()
+    with processors("stencils", 1), warnings.catch_warnings(action="error"):
+        found = [Guest(3) for _ in memory]
+        for it in found:
+            it.run(until=1000)
+    assert all(it.p.tier_statistics()["translated"] for it in found)
+    for rest in memory[1::2]:
+        rest.close()
 
 
 # ---- what the environment says ----------------------------------------------------------------

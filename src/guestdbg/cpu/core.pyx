@@ -19,7 +19,8 @@ from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.translation cimport (
-    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_lost, tier_new, tier_rewritten, tier_watch,
+    tier_code_size, tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_lost, tier_new,
+    tier_rewritten, tier_watch,
 )
 from guestdbg.cpu.tlb cimport flush_jumps, note_jump, write_lines_slowly, write_slowly
 
@@ -169,32 +170,15 @@ cdef extern from "dispatch.h" nogil:
 cdef extern from "<stddef.h>" nogil:
     const uint64_t OFFSET_OF_V "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, v)"
 
-cdef extern from *:
-    """
-    #include <stdlib.h>
-    #if defined(__linux__)
-    #include <sys/mman.h>
-    #endif
-    /* The host allocates pages as they are touched. From the third MiB on these are large pages, if it has
-       them: a guest with that much code misses the host's TLB often, and small guests take no more memory. */
-    static void *guestdbg_arena(size_t size)
-    {
-        const size_t large = 2 << 20;
-        void *p;
-        if (posix_memalign(&p, large, size))
-            return NULL;
-    #if defined(MADV_HUGEPAGE)
-        if (size > large)
-            (void)madvise((char *)p + large, size - large, MADV_HUGEPAGE);
-    #endif
-        return p;
-    }
-    """
-    void* guestdbg_arena(size_t size) nogil
+cdef extern from "block_memory.h" nogil:
+    size_t guestdbg_code_offset(size_t blocks)
+    uint8_t* guestdbg_block_memory(size_t blocks, size_t code)
+    void guestdbg_free_block_memory(uint8_t* p, size_t blocks, size_t code)
 
 cdef struct Cache:
     CacheHead head
     uint8_t* arena
+    uint64_t code_size             # of the machine code's memory, which is after the arena
     uint64_t used
     uint64_t blocks                # put into the tables since they were empty
     Block* hash[65536]
@@ -209,11 +193,17 @@ cdef void* cache_new() noexcept nogil:
     cdef Cache* k = <Cache*>calloc(1, sizeof(Cache))
     if k == NULL:
         return NULL
-    k.arena = <uint8_t*>guestdbg_arena(GUESTDBG_ARENA)
+    k.code_size = tier_code_size()
+    k.arena = guestdbg_block_memory(GUESTDBG_ARENA, k.code_size)
+    if k.arena != NULL and k.code_size:
+        k.head.tier = tier_new(k.arena + guestdbg_code_offset(GUESTDBG_ARENA))
+    elif k.code_size:
+        k.code_size = 0
+        k.arena = guestdbg_block_memory(GUESTDBG_ARENA, 0)
+        tier_new(NULL)         # reports it
     if k.arena == NULL:
         free(k)
         return NULL
-    k.head.tier = tier_new(k.arena, GUESTDBG_ARENA)
     return k
 
 
@@ -223,7 +213,7 @@ cdef void cache_free(void* p) noexcept nogil:
         coverage_free(k.head.coverage)
         tier_free(k.head.tier)
         tier_free(k.lost_tier)
-        free(k.arena)
+        guestdbg_free_block_memory(k.arena, GUESTDBG_ARENA, k.code_size)
         free(k)
 
 

@@ -1,5 +1,5 @@
 /*
- * What translation.pyx needs of the host: memory for machine code, and what machine code looks like.
+ * What translation.pyx needs of the host: leave to execute memory, and what machine code looks like.
  *
  * A header for each processor has:
  *   GUESTDBG_JUMP, GUESTDBG_VENEER   bytes of a jump near by, and of one to anywhere
@@ -51,41 +51,17 @@ static inline size_t guestdbg_page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Memory for machine code, all of it within 2 GiB of `near`; NULL, and why, if the host has none. */
-static inline uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
+/* Whether the host forbids memory to be executed, and why. Some do: SELinux without execmem, seccomp filters, PaX. */
+static inline int guestdbg_forbidden(uint8_t *p, const char **why)
 {
     static char text[160];
-    uint8_t *p = MAP_FAILED;
-    uintptr_t low, high;
     size_t page = guestdbg_page_size();
-    int n;
-    /* The host puts memory near other memory; if it did not, ask for places before and after. */
-    for (n = 0; n < 16; n++) {
-        void *hint = n == 0 ? NULL : (n & 1) ? (void *)(near + near_size + ((size_t)n << 26))
-                                             : (void *)(near - size - ((size_t)n << 26));
-        p = mmap(hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED)
-            break;
-        low = (uintptr_t)(p < near ? p : near);
-        high = (uintptr_t)(p + size > near + near_size ? p + size : near + near_size);
-        if (high - low < ((uintptr_t)1 << 31) - (1 << 20))
-            break;
-        munmap(p, size);
-        p = NULL;
-    }
-    if (!p || p == MAP_FAILED) {
-        *why = "the host has no memory near enough to the decoded blocks";
-        return NULL;
-    }
-    /* Some hosts forbid it: SELinux without execmem, seccomp filters, PaX. */
     p[0] = 0;
-    if (mprotect(p, page, PROT_READ | PROT_EXEC) || mprotect(p, page, PROT_READ | PROT_WRITE)) {
-        snprintf(text, sizeof text, "the host forbids executable memory (mprotect: %s)", strerror(errno));
-        *why = text;
-        munmap(p, size);
-        return NULL;
-    }
-    return p;
+    if (!mprotect(p, page, PROT_READ | PROT_EXEC) && !mprotect(p, page, PROT_READ | PROT_WRITE))
+        return 0;
+    snprintf(text, sizeof text, "the host forbids executable memory (mprotect: %s)", strerror(errno));
+    *why = text;
+    return 1;
 }
 
 static inline int guestdbg_protect(uint8_t *p, size_t size, int executable)
@@ -104,11 +80,6 @@ static inline const char *guestdbg_refusal(void)
     return text;
 }
 
-static inline void guestdbg_unmap(uint8_t *p, size_t size)
-{
-    munmap(p, size);
-}
-
 static inline const struct guestdbg_stencils *guestdbg_stencils_of(const char *path)
 {
     void *library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
@@ -116,16 +87,15 @@ static inline const struct guestdbg_stencils *guestdbg_stencils_of(const char *p
 }
 #else
 static inline size_t guestdbg_page_size(void) { return 4096; }
-static inline uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
+static inline int guestdbg_forbidden(uint8_t *p, const char **why)
 {
-    (void)near; (void)near_size; (void)size;
+    (void)p;
     *why = "there are no stencils for this host";
-    return NULL;
+    return 1;
 }
 static inline int guestdbg_protect(uint8_t *p, size_t size, int executable)
 { (void)p; (void)size; (void)executable; return -1; }
 static inline const char *guestdbg_refusal(void) { return "there are no stencils for this host"; }
-static inline void guestdbg_unmap(uint8_t *p, size_t size) { (void)p; (void)size; }
 static inline const struct guestdbg_stencils *guestdbg_stencils_of(const char *path) { (void)path; return NULL; }
 #endif
 

@@ -1,13 +1,14 @@
 # cython: language_level=3
 """Blocks that are executed often become machine code: see translation.pyx."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from guestdbg.cpu.core cimport Block
 
 cdef bint tier_was_refused() noexcept nogil
 """Whether, since the last call, a processor got no memory for machine code, or lost it: why_not()."""
 
-cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil
+cdef uint64_t tier_code_size() noexcept nogil
+cdef void* tier_new(uint8_t* code) noexcept nogil
 """Room for machine code near the arena of decoded blocks. NULL: blocks are interpreted."""
 
 cdef void tier_free(void* tier) noexcept nogil

@@ -63,10 +63,9 @@ cdef extern from *:
         const uint8_t* data
         const char* const* names
     size_t guestdbg_page_size() nogil
-    uint8_t* guestdbg_code_memory(const uint8_t* near, size_t near_size, size_t size, const char** why) nogil
+    bint guestdbg_forbidden(uint8_t* p, const char** why) nogil
     int guestdbg_protect(uint8_t* p, size_t size, bint executable) nogil
     const char* guestdbg_refusal() nogil
-    void guestdbg_unmap(uint8_t* p, size_t size) nogil
     const guestdbg_stencils* guestdbg_stencils_of(const char* path)
     bint guestdbg_takes(int kind, uint64_t value) nogil
     bint guestdbg_apply(uint8_t* at, int kind, uint64_t value) nogil
@@ -110,6 +109,11 @@ cdef enum Hole:                # stencils/holes.py
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_CODE_SIZE
+
+cdef extern from "block_memory.h" nogil:
+    size_t guestdbg_code_offset(size_t blocks)
+    uint8_t* guestdbg_block_memory(size_t blocks, size_t code)
+    void guestdbg_free_block_memory(uint8_t* p, size_t blocks, size_t code)
 
 cdef enum:
     LARGEST = 1 << 18          # of a block's machine code: 64 instructions and links of 2 KiB at most
@@ -177,7 +181,9 @@ cdef int remember(const Module* m, const guestdbg_stencil* s, void* op) except -
 def load(imported):
     """Collect the stencils of these imported modules; the number that there are now. imported: module objects;
     the functions that stencils jump to are found in the modules that export them."""
-    global nmodules, head, head_size
+    global nmodules, nknown, head, head_size
+    cdef void* needed[5]
+    needed[:] = [<void*>bridge, <void*>link_by_memory, <void*>link_direct, <void*>link_far, <void*>link_known]
     import importlib
     cdef const guestdbg_stencils* t
     cdef Module* m
@@ -185,7 +191,7 @@ def load(imported):
     veneers = {}
     blobs = []
     size = 0
-    if nknown:
+    if nmodules:
         return nknown
     for module in imported:
         path = getattr(module, "__file__", None)
@@ -210,6 +216,9 @@ def load(imported):
         blobs.append((nmodules - 1, (<const char*>t.data)[:t.data_size]))
         for k in range(t.count):
             remember(m, &t.stencils[k], t.stencils[k].op)
+    for k in range(5):
+        if known_of(needed[k]) == NULL:
+            nknown = 0         # their module was compiled without: nothing can be joined
     data = bytes(len(veneers) * GUESTDBG_VENEER)
     for n, blob in blobs:
         data += bytes(-len(data) % 64)
@@ -264,21 +273,21 @@ def stencils():
 
 
 def why_not():
-    """Why the host gave no memory for machine code, or None."""
+    """Why the host does not execute machine code, or None."""
     return refused.decode() if refused != NULL else None
 
 
 def probe():
     """Whether the host has executable memory; if not, see why_not()."""
     global unreported
-    cdef uint8_t* near = <uint8_t*>malloc(1 << 16)
+    cdef uint8_t* memory = guestdbg_block_memory(0, GUESTDBG_CODE_SIZE)
     cdef void* tier
-    if near == NULL:
+    if memory == NULL:
         raise MemoryError
-    tier = tier_new(near, 1 << 16) if enabled else NULL
-    free(near)
+    tier = tier_new(memory + guestdbg_code_offset(0)) if enabled else NULL
     found = tier != NULL
     tier_free(tier)
+    guestdbg_free_block_memory(memory, 0, GUESTDBG_CODE_SIZE)
     unreported = False        # the caller reports it
     return found
 
@@ -315,7 +324,13 @@ cdef inline uint64_t another_random(uint64_t* x) noexcept nogil:
     return x[0] >> 33
 
 
-cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
+cdef uint64_t tier_code_size() noexcept nogil:
+    """Of the memory for machine code that a new processor needs; 0: it has none."""
+    return GUESTDBG_CODE_SIZE if enabled else 0
+
+
+cdef void* tier_new(uint8_t* code) noexcept nogil:
+    """code: zeros; NULL: the host had no memory."""
     global refused, unreported, turn
     cdef Tier* t
     if not enabled:
@@ -333,8 +348,10 @@ cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
     t.randomness = another_random(&randomness)
     if in_turn and turn % 3 == 1:
         t.threshold = 1
-    t.code = guestdbg_code_memory(<const uint8_t*>arena, arena_size, GUESTDBG_CODE_SIZE, &refused)
-    if t.code == NULL:
+    t.code = code
+    if code == NULL:
+        refused = "the host has no memory for machine code"
+    if code == NULL or guestdbg_forbidden(code, &refused):
         free(t)
         unreported = True
         return NULL
@@ -350,10 +367,7 @@ cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
 
 
 cdef void tier_free(void* tier) noexcept nogil:
-    cdef Tier* t = <Tier*>tier
-    if t != NULL:
-        guestdbg_unmap(t.code, GUESTDBG_CODE_SIZE)
-        free(t)
+    free(tier)
 
 
 cdef void tier_emptied(void* tier) noexcept nogil:

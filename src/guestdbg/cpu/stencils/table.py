@@ -33,7 +33,6 @@ def table_source(module: str, cut: Cut, names: dict[str, str]) -> str:
     return f"""/* Written by the build (cpu/stencils). */
 #include "{module}"
 #include "stencil_table.h"
-#ifndef GUESTDBG_LOOP
 static const struct guestdbg_stencil guestdbg_each[] = {{
 {_rows(stencils)}
 }};
@@ -47,5 +46,4 @@ __attribute__((visibility("default"))) const struct guestdbg_stencils guestdbg_s
     {len(cut.stencils)}, {len(cut.externals)}, {len(cut.data)}, 0,
     guestdbg_each, guestdbg_patches, guestdbg_code, guestdbg_data, guestdbg_names,
 }};
-#endif
 """
