@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -330,6 +331,47 @@ def test_values_that_a_column_cannot_have(tmp_path: Path) -> None:
     assert found[2]["detail"].endswith(f"column number (u64) cannot have the value {1 << 64}")
     assert "1 values, and its job 2 columns" in found[6]["detail"]
     assert list(campaign.table().column("number")) == [5, 0, 0, 0, 0, 1, 0]
+
+
+class Scarce(Job):
+    """There are as many runners as a file says; each raises in case 4."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def runner(self, loaded: Any) -> Runner:
+        left = int(self.path.read_text())
+        if not left:
+            raise OSError(errno.ENODEV, "no lab here")
+        self.path.write_text(str(left - 1))
+        return ScarceRunner()
+
+
+class ScarceRunner(Runner):
+    def run(self, case: Case) -> Result:
+        if case.number == 4:
+            raise ValueError("not this one")
+        return Result("ok")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_runner_that_cannot_be_made(tmp_path: Path, workers: int) -> None:
+    """It is no failure of the cases: the campaign ends, and goes on when there is one."""
+    path = tmp_path / "runners"
+    path.write_text("0")
+    campaign = Campaign.create(tmp_path / "c", Scarce(path), 20)
+    with pytest.raises(CampaignError, match=r"no case can be run .*no lab here.* 0 cases"):
+        campaign.run(workers=workers)
+    path.write_text("1")
+    with pytest.raises(CampaignError, match=r"no lab here.*can be resumed"):
+        campaign.run(workers=workers)
+    assert campaign.summary().counts == {"ok": 4, "error": 1}
+    path.write_text("1")
+    assert campaign.run(workers=workers).counts == {"ok": 19, "error": 1}
+    assert campaign.to_arrow().column("case").to_pylist() == list(range(20))
 
 
 def test_what_cannot_be_a_campaign(tmp_path: Path) -> None:

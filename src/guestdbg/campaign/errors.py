@@ -2,7 +2,7 @@
 
 from guestdbg.errors import GuestdbgError
 
-__all__ = ["CampaignError", "ExecutorLost"]
+__all__ = ["CampaignError", "ExecutorLost", "RunnerNotMade"]
 
 
 class CampaignError(GuestdbgError):
@@ -14,3 +14,7 @@ class ExecutorLost(CampaignError):
 
     What was computed is in the campaign's directory, and the campaign can be resumed.
     """
+
+
+class RunnerNotMade(CampaignError):
+    """``Job.runner`` has raised: no case can be run."""

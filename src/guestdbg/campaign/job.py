@@ -102,7 +102,10 @@ class Job(ABC):
 
     @abstractmethod
     def runner(self, loaded: Any) -> Runner:
-        """Called once in each thread. ``loaded`` is what ``load`` has returned."""
+        """Called once in each thread. ``loaded`` is what ``load`` has returned.
+
+        What it raises ends the campaign. It is called again after a case whose runner has raised.
+        """
 
 
 def empty(column: Column) -> int | float | str | None:

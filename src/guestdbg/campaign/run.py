@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from guestdbg.campaign.deaths import WORKER_DIED, Deaths, cause_of
 from guestdbg.campaign.directory import read_file
-from guestdbg.campaign.errors import CampaignError, ExecutorLost
+from guestdbg.campaign.errors import CampaignError, ExecutorLost, RunnerNotMade
 from guestdbg.campaign.failures import MOST_KEPT
 from guestdbg.campaign.job import Minimised, empty
 from guestdbg.campaign.progress import Progress, Rate
@@ -170,6 +170,8 @@ class Run(Closing):
                 self._deaths.blame(fatal)
                 self._add_fatal(fatal, cause, evidence)
             return None
+        except RunnerNotMade as error:
+            raise CampaignError(f"no case can be run ({error}); {self._saved()}") from error
         except CampaignError:
             raise
         except _BROKEN as error:
@@ -188,6 +190,8 @@ class Run(Closing):
         assert isinstance(played, Played)
         schedule.took(len(played.rows), played.seconds)
         self._add(played.rows, played.evidence)
+        if rest := numbers[len(played.rows) :]:
+            schedule.again(rest)
         return None
 
     def _send(self, missing: Missing, function: Callable[..., Any], argument: Any) -> Future[Any]:

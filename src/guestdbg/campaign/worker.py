@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.campaign.case import Case
 from guestdbg.campaign.deaths import TOO_LONG
-from guestdbg.campaign.errors import CampaignError
+from guestdbg.campaign.errors import CampaignError, RunnerNotMade
 from guestdbg.campaign.job import DETAIL_MAX, Job, Result, empty
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Played(NamedTuple):
     """The results of some cases.
 
     Attributes:
-        rows: one for each case, in their order.
+        rows: one for each case, in their order; fewer if the runner of the others cannot be made.
         evidence: of the failures among them.
         seconds: how long they took.
         worker: which process it was.
@@ -127,9 +127,13 @@ class _Known:
         self._runners = threading.local()
 
     def runner(self) -> Runner:
+        """This thread's. Raises RunnerNotMade."""
         runner: Runner | None = getattr(self._runners, "runner", None)
         if runner is None:
-            runner = self._runners.runner = self.job.runner(self.loaded)
+            try:
+                runner = self._runners.runner = self.job.runner(self.loaded)
+            except Exception as error:
+                raise RunnerNotMade(f"{type(error).__name__}: {error}") from error
         return runner
 
     def end_runner(self) -> None:
@@ -301,17 +305,27 @@ def brief_evidence(text: str) -> str:
 
 
 def prepare_cases(known: _Known, cases: Sequence[Case]) -> None:
-    """Tell the runner which cases come; if it raises, they say why."""
+    """Tell the runner which cases come; if it raises, they say why.
+
+    Raises:
+        RunnerNotMade: there is no runner.
+    """
+    runner = known.runner()
     try:
-        known.runner().prepare(cases)
+        runner.prepare(cases)
     except Exception:
         known.end_runner()
 
 
 def played_case(known: _Known, case: Case) -> tuple[Row, Result]:
-    """Run one case; whatever its runner raises is its result."""
+    """Run one case; whatever its runner raises is its result.
+
+    Raises:
+        RunnerNotMade: there is no runner.
+    """
+    runner = known.runner()
     try:
-        result = known.runner().run(case)
+        result = runner.run(case)
         return _row(known.job, case, result), result
     except Exception as error:
         known.end_runner()
@@ -325,7 +339,11 @@ def played_case(known: _Known, case: Case) -> tuple[Row, Result]:
 def play(
     ticket: Ticket, numbers: Sequence[int], sent: Mapping[str, bytes] | None = None
 ) -> Played | Missing:
-    """Run the cases with these numbers. ``sent`` are files that this worker has missed."""
+    """Run the cases with these numbers. ``sent`` are files that this worker has missed.
+
+    Raises:
+        RunnerNotMade: there is no runner; if there was one for some cases, they are the result.
+    """
     known = _campaign(ticket, sent or {})
     if isinstance(known, Missing):
         return known
@@ -338,7 +356,12 @@ def play(
             prepare_cases(known, cases)
         for case in cases:
             watchdog.begin()
-            row, result = played_case(known, case)
+            try:
+                row, result = played_case(known, case)
+            except RunnerNotMade:
+                if not rows:
+                    raise
+                break
             rows.append(row)
             if result.failure and row[3] not in evidence:
                 evidence[row[3]] = (case.number, brief(result.text, _EVIDENCE_MAX))

@@ -82,17 +82,9 @@ class DifferentialJob(Job):
     def __init__(self, programs: Programs, sides: Sides) -> None:
         self.programs = programs
         self.sides = sides
-        self._error: Exception | None = None
 
     def runner(self, loaded: Any) -> Runner:
-        # A lab that does not boot is not booted again for each program.
-        if self._error is not None:
-            raise self._error
-        try:
-            return DifferentialRunner(self)
-        except Exception as error:
-            self._error = error
-            raise
+        return DifferentialRunner(self)
 
 
 class DifferentialRunner(Runner):
