@@ -141,10 +141,16 @@ class Server:
 def server(guest: str | Path, *options: str, listen: str | None = None) -> Iterator[Server]:
     """`guestdbg gdb` with an example or a file. It is killed at the end if it still runs."""
     path = Path(guest) if "/" in str(guest) else EXAMPLES / f"{guest}.elf"
+    with command_that_serves("gdb", str(path), *options, by="--listen", listen=listen) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def command_that_serves(*words: str, by: str, listen: str | None = None) -> Iterator[Server]:
+    """A command of guestdbg, which listens where its option ``by`` says."""
     with tempfile.TemporaryDirectory() as directory:
-        where = listen or f"unix:{directory}/gdb"
         process = subprocess.Popen(
-            [*GUESTDBG, "gdb", str(path), "--listen", where, *options],
+            [*GUESTDBG, *words, by, listen or f"unix:{directory}/gdb"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -74,6 +74,9 @@ def reverse_continue(session: SessionState, rest: bytes) -> bytes:
         return _reply(session, StopEvent(session.execution.current, SIGTRAP, _AT_BEGIN))
     with session.execution.reporting_after_accesses(), session.connection.watched():
         stop = guest.reverse_run()
+        while stop.reason == "interrupt" and not session.connection.has_input:
+            # Something was typed on the console, which the guest gets when it runs on.
+            stop = guest.reverse_run()
     # Ctrl-C may have come when the hit was found.
     session.execution.forget_interrupt()
     index = session.execution.current
