@@ -125,7 +125,7 @@ class Session(SessionState):
             if self.detached and name not in _WITHOUT_GUEST:
                 raise PacketError("detached from the guest: attach to process 1 first", errno.ESRCH)
             if not self.threads.resume_actions:
-                # A client that attached, or what was typed, has interrupted a guest that is stopped.
+                # A client that attached, or typed, has interrupted a guest that is stopped.
                 self.execution.forget_interrupt()
             return handler(self, packet[len(name) :])
         except PacketError as error:
