@@ -69,6 +69,12 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("coverage: the suite with it, as a part of its speed without", "coverage_ratio", None, None),
     ("AFL++: executions of a small parser, on one core", "fuzz_execs_per_second", None, None),
+    (
+        "AFL++: executions of U-Boot's parser of its environment",
+        "fuzz_uboot_execs_per_second",
+        None,
+        None,
+    ),
     ("traces: events, for Perfetto", "trace_calls_per_second", None, None),
     (
         "traces: every instruction with what it changed",

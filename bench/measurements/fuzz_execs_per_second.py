@@ -1,52 +1,15 @@
-"""AFL++ with a guest: executions a second, with AFL++ and the target on one core."""
+"""AFL++ with a guest: executions of a small parser a second, both on one core."""
 
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
+from bench import afl
+from bench.measurement import Measurement
 
-from bench import process
-from bench.measurement import Measurement, Unavailable
-
-SECONDS = 10
-LIMIT_SECONDS = 120
-PACKET = Path("examples/packet.elf")
 #: A packet in which nothing is wrong.
 SEED = b"PKT1n\2abd\00217e\0"
 
 
 def run() -> float:
-    if shutil.which("afl-fuzz") is None:
-        raise Unavailable("no afl-fuzz (Debian's afl++)")
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        (directory / "in").mkdir()
-        (directory / "in" / "seed").write_bytes(SEED)
-        target = [*process.GUESTDBG, "fuzz", str(PACKET), "--at", "parse"]
-        # AFL++ binds itself to a core, and so what it starts.
-        done = subprocess.run(
-            [
-                *("afl-fuzz", "-U", "-s", "1", "-V", str(SECONDS), "-i", str(directory / "in")),
-                *("-o", str(directory / "out"), "--", *target, "--input", "buffer,length"),
-            ],
-            env={**process.environment(), "AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1"}
-            | {"AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_SECONDS,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"afl-fuzz has failed: {done.stdout[-500:]}")
-        statistics = dict(
-            line.split(":", 1)
-            for line in (directory / "out/default/fuzzer_stats").read_text().splitlines()
-        )
-    found = {key.strip(): value.strip() for key, value in statistics.items()}
-    if int(found["corpus_found"]) < 3:
-        raise RuntimeError(f"afl-fuzz has learned nothing: {found}")
-    return float(found["execs_per_sec"])
+    target = ["examples/packet.elf", "--at", "parse", "--input", "buffer,length"]
+    return afl.executions_per_second(target, SEED)
 
 
 MEASUREMENT = Measurement(

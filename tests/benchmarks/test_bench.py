@@ -54,6 +54,7 @@ KEYS = {
     "campaign_two_workers_ratio",
     "coverage_ratio",
     "fuzz_execs_per_second",
+    "fuzz_uboot_execs_per_second",
     "trace_calls_per_second",
     "trace_instructions_per_second",
     "qemu_trace_instructions_per_second",
