@@ -87,11 +87,46 @@ def notebook(browser: Any, folder: Path) -> str:
     return "body"
 
 
+def tables(browser: Any, folder: Path) -> str:
+    """A log in Parquet as pandas shows it."""
+    import pandas
+
+    path = folder / "hits.parquet"
+    guestdbg(
+        *("run", "examples/queue.elf", "--watch", "queue.tail", "--break", "job_finish"),
+        *("--log", str(path)),
+    )
+    columns = ["point", "instructions", "function", "line", "element", "old", "new"]
+    frame = pandas.read_parquet(path, dtype_backend="numpy_nullable")[columns].tail(8)
+    style = "table { border-collapse: collapse } th, td { padding: 2px 10px; text-align: right }"
+    (folder / "shown.html").write_text(
+        f"<style>{style}</style><body style='font: 13px sans-serif; background: #fff'>"
+        f"{frame.to_html(border=0, na_rep='&lt;NA&gt;', escape=False)}</body>"
+    )
+    set_size(browser, 760, 230)
+    browser.get((folder / "shown.html").as_uri())
+    return "body"
+
+
+def faults(browser: Any, folder: Path) -> str:
+    """The page of a fault campaign, with the lines of the check."""
+    page = folder / "faults.html"
+    guestdbg(
+        *("faults", "examples/secure-boot.elf", "--from", "main", "-o", str(folder / "boot")),
+        *("--function", "check_signature", "--function", "boot", "--end", "reject"),
+        *("--success", "start_image", "--source", "examples", "--page", str(page)),
+    )
+    browser.get(page.as_uri())
+    return "body"
+
+
 PAGES: dict[str, Callable[[Any, Path], str]] = {
     "report-coverage.png": coverage,
     "genhtml.png": genhtml,
     "speedscope.png": speedscope,
     "notebook.png": notebook,
+    "tables.png": tables,
+    "faults.png": faults,
 }
 
 
