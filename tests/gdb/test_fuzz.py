@@ -1,4 +1,4 @@
-"""A million packets that no client would send: no crash, no hang, no damage to the guest.
+"""Packets that no client would send: no crash, no hang, no damage to the guest.
 
 The cases are those of tools/fuzz.py, by their seeds. A failing one is reported with its seed,
 and reduced: `python tools/fuzz.py --plain --replay packets:SEED`.
@@ -31,9 +31,9 @@ import fuzz_shrink  # noqa: E402
 from fuzz_case import Failure  # noqa: E402
 
 SEED = int(os.environ.get("GUESTDBG_FUZZ_SEED", "20261122"))
-PACKETS = 1_000_000
-#: Cases of each kind.
-CASES = {"packets": 840, "framing": 360}
+PACKETS = 350_000
+#: Cases of each kind; `make soak` has 5,000 of each.
+CASES = {"packets": 300, "framing": 120}
 
 
 def environment() -> dict[str, str]:
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_million_packets() -> None:
+def test_hundreds_of_thousands_of_packets() -> None:
     """Each to a session over a real guest, or to the framing and its model."""
     print(f"seeds from {SEED} on")
     did: Counter[str] = Counter()
@@ -54,7 +54,7 @@ def test_a_million_packets() -> None:
     assert did["packets"] >= PACKETS, did
     # Each kind was covered often.
     for what in ("accepted", "refused", "damaged", "mark", "runs"):
-        assert did[what] >= 30_000, did
+        assert did[what] >= 10_000, did
 
 
 # ---- defects that it must find ----------------------------------------------------------------

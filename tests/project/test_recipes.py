@@ -50,8 +50,11 @@ def copy_of_the_tree(directory: Path, *, build: bool) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "CONTRIBUTING.md"):
         shutil.copy2(ROOT / name, tree)
-    if build and (ROOT / "build" / "cython").is_dir():
-        shutil.copytree(ROOT / "build" / "cython", tree / "build" / "cython")
+    if build:
+        # Where setuptools looks whether a module is up to date, and its source in C.
+        for made in (ROOT / "build" / "cython", *(ROOT / "build").glob("lib.*")):
+            if made.is_dir():
+                shutil.copytree(made, tree / "build" / made.name)
     return tree
 
 

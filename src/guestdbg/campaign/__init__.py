@@ -19,6 +19,9 @@ executors  local processes, a Dask cluster, any executor
 directory  the files of a campaign
 run        one run of it, until all cases have results
 campaign   ``Campaign``, which brings all of this together
+
+There are more than fifteen modules because each form of file has one of its own, and each thing
+that can go wrong with workers.
 """
 
 from guestdbg.campaign.campaign import Campaign, Summary

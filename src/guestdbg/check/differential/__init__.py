@@ -19,4 +19,7 @@ report              the result of many comparisons
 campaign            compares many programs
 lab_side            the real KVM of the lab as one of the two sides
 show                prints programs and traces
+
+There are more than fifteen modules because each step of a comparison, from a seed to a small
+program, has one of its own.
 """
