@@ -89,7 +89,7 @@ def notebook(browser: Any, folder: Path) -> str:
 
 def tables(browser: Any, folder: Path) -> str:
     """A log in Parquet as pandas shows it."""
-    import pandas
+    import pandas  # type: ignore[import-untyped]
 
     path = folder / "hits.parquet"
     guestdbg(
