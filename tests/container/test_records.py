@@ -5,14 +5,14 @@ import pytest
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.container.values import Records, _annotations
-from guestdbg.debugger import guest_file
+from guestdbg.debugger.guest_file import manifest
 from guestdbg.history import run_file
 from guestdbg.kvm.soft.snapshot import serial as soft_serial
 from guestdbg.machine import serial as board_serial
 
 KINDS: tuple[Records, ...] = (
     board_serial._RECORDS,
-    guest_file._RECORDS,
+    manifest.RECORDS,
     run_file._RECORDS,
     soft_serial._RECORDS,
 )
