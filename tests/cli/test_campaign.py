@@ -122,6 +122,26 @@ def test_ctrl_c_and_resume(folder: Path) -> None:
     assert f"{done:,} of 100,000 cases have results" in again
 
 
+def test_a_variation_that_never_fits_says_why(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "wrong.toml").write_text(
+        '[guest]\nfile = "examples/queue.elf"\n[cases]\ncount = 3\n[[vary]]\nmemory = "nosuch"\n'
+    )
+    result = guestdbg(tmp_path, "wrong.toml", "-j", "0")
+    assert result.returncode == 3
+    assert "every case is a failure of the same kind: does not fit" in result.stdout
+    assert "1 failure:" in result.stdout
+    assert "there is no symbol named 'nosuch'" in " ".join(result.stdout.split())
+    assert "least" not in result.stdout
+
+
+def test_a_file_that_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    result = guestdbg(tmp_path, "ends.py")
+    assert result.returncode == 1
+    assert "ends.py, line 2: SystemExit: 0" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "expected"),
     [
@@ -135,6 +155,7 @@ def test_ctrl_c_and_resume(folder: Path) -> None:
         ((FAULTS, "-o", "none/below", "-n", "1"), 1, "none/below: the campaign cannot be written"),
         ((FAULTS, "--scheduler", "tcp://127.0.0.1:1", "-j", "2"), 2, "not with --scheduler"),
         ((FAULTS, "-n", "0"), 2, "0 is not in the range"),
+        ((FAULTS, "-n", "9", "-j", "99999"), 2, "99999 is not in the range"),
     ],
 )
 def test_bad_command_lines(

@@ -74,6 +74,7 @@ def test_what_the_guest_prints_is_shown_in_a_replay(tmp_path: Path) -> None:
         (("--crash-watch", "buffer:x"), "access 'x' must be r, w or rw"),
         (("--history",), "the guest has a history"),
         (("--max-instructions", "0"), "a run has 1 at least"),
+        (("--replay", "/dev/zero"), "a character device, not a regular file"),
     ],
 )
 def test_mistakes(more: tuple[str, ...], message: str) -> None:

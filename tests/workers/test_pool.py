@@ -89,7 +89,7 @@ def test_closing_ends_the_workers() -> None:
             pytest.fail("the worker still runs")
         with pytest.raises(WorkerError, match="closed"):
             pool.submit(f"{FUNCTIONS}:use", "one")
-    with pytest.raises(ValueError, match="1 is the least"):
+    with pytest.raises(ValueError, match="must be 1 to 256"):
         WorkerPool(0)
 
 

@@ -13,6 +13,7 @@ from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress, S
 from guestdbg.cli.group import EXIT_INTERRUPTED, EXIT_PROBLEM
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.wrapping import wrapped
+from guestdbg.workers import MOST_WORKERS
 
 _DIRECTORY = click.argument(
     "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
@@ -42,7 +43,7 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "-j",
             "--workers",
             metavar="N",
-            type=click.IntRange(min=0),
+            type=click.IntRange(0, MOST_WORKERS),
             help="Processes that run cases; 0: this one. [default: as many as processors]",
         ),
     ):
@@ -401,11 +402,14 @@ def _show(found: Campaign, summary: Summary) -> None:
         click.echo(wrapped(f"every case is a failure of the same kind: {all_failed}", hanging="  "))
     if not summary.failures:
         return
-    click.echo(f"{len(summary.failures):,} different failures:")
+    several = len(summary.failures) > 1
+    click.echo(f"{len(summary.failures):,} different failures:" if several else "1 failure:")
     for failure in summary.failures[:_SHOWN]:
+        says_nothing = failure.signature == failure.outcome and failure.minimised is None
         click.echo(
             wrapped(
-                f"{failure.count:>11,}  case {failure.case}: {failure.signature}",
+                f"{failure.count:>11,}  case {failure.case}: {failure.signature}"
+                + (f": {failure.detail}" if says_nothing else ""),
                 hanging=" " * 15,
             )
         )

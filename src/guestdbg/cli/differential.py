@@ -33,6 +33,7 @@ from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.linux_release import dotted
+from guestdbg.workers import MOST_WORKERS
 
 _NUMBER = click.option(
     "-n",
@@ -169,7 +170,7 @@ def _programs(number: int, seed: int, interrupts: bool) -> Programs:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_WORKERS),
     metavar="N",
     help="Use so many processes, each with a lab of its own.  [default: one lab]",
 )

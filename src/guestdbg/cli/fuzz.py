@@ -15,6 +15,7 @@ import click
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.option_types import Seconds, guest_text, number
 from guestdbg.fuzz.afl import AflTarget, started_by_afl
+from guestdbg.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     # Imported later: AFL++ waits for its first word.
@@ -172,7 +173,7 @@ def _run_once(afl: AflTarget, target: FuzzTarget) -> None:
 
 def _replay(target: FuzzTarget, path: Path) -> int:
     """Run one input and show what it does; the exit status for it."""
-    data = path.read_bytes()
+    data = read_regular_file(path, what="input")
     counters, outcome = target(data)
     sys.stdout.flush()
     click.echo(f"{path}: {len(data)} bytes", err=True)

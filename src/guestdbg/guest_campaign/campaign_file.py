@@ -105,7 +105,7 @@ def _executed(path: Path, contents: bytes) -> ModuleType:
         exec(compile(contents, str(path), "exec"), module.__dict__)
     except GuestdbgError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # From the file's own lines on: those of guestdbg say nothing to its author.
         frames = traceback.extract_tb(error.__traceback__)[1:]
         line = f", line {frames[-1].lineno}" if frames else ""

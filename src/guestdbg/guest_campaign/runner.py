@@ -276,6 +276,8 @@ class GuestRunner(Runner):
     # ---- smaller causes ----------------------------------------------------------------------
 
     def minimise(self, case: Case, result: Result) -> Minimised | None:
+        if result.outcome in (DOES_NOT_FIT, VARIATION_ERROR):
+            return None  # the guest has not run
         try:
             changes = changes_of(self._vary(case))
         except Exception:

@@ -13,6 +13,6 @@ executor the pool as an executor of the standard library
 
 from guestdbg.workers.errors import WorkerDied, WorkerError
 from guestdbg.workers.executor import WorkerExecutor
-from guestdbg.workers.pool import WorkerPool
+from guestdbg.workers.pool import MOST_WORKERS, WorkerPool
 
-__all__ = ["WorkerDied", "WorkerError", "WorkerExecutor", "WorkerPool"]
+__all__ = ["MOST_WORKERS", "WorkerDied", "WorkerError", "WorkerExecutor", "WorkerPool"]

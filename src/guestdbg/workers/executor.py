@@ -26,7 +26,7 @@ class WorkerExecutor(Executor):
         output: where what workers write goes, as for ``WorkerPool``.
 
     Raises:
-        ValueError: fewer than 1, or another ``output``.
+        ValueError: fewer than 1 or more than MOST_WORKERS, or another ``output``.
     """
 
     def __init__(

@@ -23,8 +23,10 @@ from guestdbg.workers.output import Output
 if TYPE_CHECKING:
     from guestdbg.workers.channel import Answer
 
-__all__ = ["WorkerPool"]
+__all__ = ["MOST_WORKERS", "WorkerPool"]
 
+#: Of one pool: each has a process, a thread here and several files.
+MOST_WORKERS = 256
 #: What one worker keeps at most; what was used least recently is closed first.
 _KEPT = 4
 
@@ -56,7 +58,7 @@ class WorkerPool(Closing):
             to the parent's stderr.
 
     Raises:
-        ValueError: fewer than 1, or another ``output``.
+        ValueError: fewer than 1 or more than MOST_WORKERS, or another ``output``.
     """
 
     def __init__(
@@ -67,8 +69,8 @@ class WorkerPool(Closing):
         output: Literal["inherit", "keep", "tee"] = "inherit",
     ) -> None:
         count = (os.cpu_count() or 1) if workers is None else workers
-        if count < 1:
-            raise ValueError(f"{count} workers: 1 is the least")
+        if not 1 <= count <= MOST_WORKERS:
+            raise ValueError(f"{count} workers: it must be 1 to {MOST_WORKERS}")
         if output not in ("inherit", "keep", "tee"):
             raise ValueError(f'output is {output!r}: it must be "inherit", "keep" or "tee"')
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
