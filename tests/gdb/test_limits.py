@@ -57,6 +57,7 @@ def test_lengths_of_reads(wire: Wire) -> None:
         b"qRcmd," + b"20" * 30000,
     ):
         assert len(wire.ask(packet)) <= MAX_PACKET, packet[:40]
+    assert wire.ask(b"z1,40200000,ffffffffffffffff") == b"OK"  # the guest must run until Ctrl-C
     wire.send(b"vCont" + b";c:1" * 16000)
     wire.socket.sendall(b"\x03")
     assert wire.reply().startswith(b"T02")
