@@ -26,8 +26,8 @@ from fuzz_case import Case
 from guestdbg.cpu import tier
 
 if "asan" in os.environ.get("LD_PRELOAD", ""):
-    # A library that is loaded so would not see the sanitizer's functions, which refuses it. Capstone
-    # asks for it where Python has the name, and is imported when a guest's message needs it.
+    # A library that is loaded so would not see the sanitizer's functions, which refuses it.
+    # Capstone asks for it where there is the name, when a guest's message needs it.
     vars(os).pop("RTLD_DEEPBIND", None)
 
 if TYPE_CHECKING:

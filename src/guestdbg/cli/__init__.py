@@ -17,6 +17,7 @@ trace         a recorded trace of instructions in another form
 tui           a guest in an interface in the terminal
 fault_results  the results of faults, as text and as a page
 provider_options  --provider, --cpu and --linux
+source_option     --source
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one
 lasting_objects   what the garbage collector need not look at

@@ -12,6 +12,7 @@ import click
 from guestdbg.campaign import Campaign, CampaignError, ExecutorLost, Progress, Summary
 from guestdbg.cli.group import EXIT_INTERRUPTED, EXIT_PROBLEM
 from guestdbg.cli.running.terminal import Terminal
+from guestdbg.cli.source_option import source_option
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.workers import MOST_WORKERS
 
@@ -152,14 +153,7 @@ Examples:
 )
 @_DIRECTORY
 @click.argument("case", required=False, type=click.IntRange(min=0))
-@click.option(
-    "--source",
-    "folders",
-    metavar="DIR",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Of faults: a folder with source files of the guest. Repeatable.",
-)
+@source_option("Of faults: a folder with source files of the guest.")
 @click.option(
     "--page",
     metavar="FILE.html",

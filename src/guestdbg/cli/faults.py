@@ -10,6 +10,7 @@ from guestdbg.campaign import CampaignError
 from guestdbg.cli.campaign import run_campaign, worker_options
 from guestdbg.cli.fault_results import show_results
 from guestdbg.cli.running.load_options import guest_options
+from guestdbg.cli.source_option import source_option
 from guestdbg.debugger import Guest, load
 from guestdbg.faults import FaultModel, fault_campaign
 from guestdbg.faults.model_parser import MODEL_FORMS, parse_model
@@ -118,7 +119,7 @@ it later.
     type=click.IntRange(min=1),
     help="A case that takes more hangs. [default: twice as many as without a fault, and 20,000]",
 )
-@_many("--source", "folders", "DIR", "A folder with source files of the guest.")
+@source_option()
 @click.option(
     "--page",
     metavar="FILE.html",
@@ -136,7 +137,7 @@ def faults(
     start: str | None,
     models: tuple[FaultModel, ...],
     samples: int | None,
-    folders: tuple[str, ...],
+    folders: tuple[Path, ...],
     page: Path | None,
     workers: int | None,
     scheduler: str | None,
@@ -155,7 +156,7 @@ def faults(
     settings = {name: options.pop(name) for name in names}
     settings |= {name: settings[name] or None for name in ("function", "lines")}
     again = {name: options[name] for name in _AGAIN if options.get(name)}
-    sources = Sources([Path(folder) for folder in folders])
+    sources = Sources(folders)
     if page is not None and page.exists():
         raise CampaignError(f"{page} exists already: give the name of a new file")
     with load(guest, console=None, **options) as loaded:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from guestdbg.cli.output_file import OutputFile
+from guestdbg.cli.source_option import source_option
 from guestdbg.report import Hits, Sources, page, read_coverage, read_log
 
 if TYPE_CHECKING:
@@ -42,14 +43,7 @@ Examples:
     help="The page, a new file; `-` is stdout. [default: LOG.html]",
 )
 @click.option("--overwrite", is_flag=True, help="The page may exist: replace it.")
-@click.option(
-    "--source",
-    "folders",
-    metavar="DIR",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder with source files of the guest, whose lines are shown. Repeatable.",
-)
+@source_option("A folder with source files of the guest, whose lines are shown.")
 @click.option("--title", metavar="TEXT", help="The title of the page. [default: the name of LOG]")
 def report(
     log: Path | None,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from guestdbg.cli.running.load_options import guest_options
+from guestdbg.cli.source_option import source_option
 from guestdbg.debugger import load
 from guestdbg.tui.errors import MissingTextual
 
@@ -41,14 +42,7 @@ command line.
     multiple=True,
     help="Carry out a command at the start. Repeatable.",
 )
-@click.option(
-    "--source",
-    "folders",
-    metavar="DIR",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder with source files of the guest. Repeatable.",
-)
+@source_option()
 @click.option(
     "--theme",
     type=click.Choice(["dark", "light", "terminal"]),
