@@ -338,7 +338,13 @@ def test_random_accesses_to_all_registers(driver: Driver, seed: int) -> None:
     offsets = [*map(int, Reg), *range(0x100, 0x140), *range(0, 0x200, 4)]
     values = (0, 1, 2, 3, 8, 15, 16, 64, 0xFF, RAM, RAM + 0x4000, RAM + 0x6000, 0xFFFF_FFFF)
     driver.memory.write(RAM, chance.randbytes(0x8000))
-    for _ in range(3000):
+    state = driver.device.snapshot()
+    for n in range(3000):
+        if n % 50 == 0:
+            state = driver.device.snapshot()
+        elif n % 50 == 20:
+            driver.device.restore(state)
+            assert driver.device.snapshot() == state
         offset, size = chance.choice(offsets), chance.choice((4, 4, 4, 1, 2, 8))
         if chance.random() < 0.3:
             driver.read(offset, size)
@@ -346,3 +352,14 @@ def test_random_accesses_to_all_registers(driver: Driver, seed: int) -> None:
             value = chance.choice(values) & (1 << 8 * size) - 1
             driver.device.write(offset, size, value)
     assert request(driver.start(), IN, 0, [(DATA_AT, 512, True)]) == OK
+
+
+@pytest.mark.parametrize("size", [0, 3, 1 << 10, 0x4010_0000, 0xFFFF_FFFF])
+def test_a_snapshot_has_whatever_size_was_written(driver: Driver, size: int) -> None:
+    """It is refused when the queue is enabled, not when the guest goes back."""
+    driver.write(Reg.QUEUE_SEL, 0)
+    driver.write(Reg.QUEUE_NUM, size)
+    state = driver.device.snapshot()
+    driver.write(Reg.QUEUE_NUM, 8)
+    driver.device.restore(state)
+    assert driver.device.snapshot() == state

@@ -141,7 +141,7 @@ class Virtqueue:
             QueueError: its size is not a power of two up to ``max_size``, or a part of it is not
                 aligned, or not in memory.
         """
-        if not 0 < self.size <= self.max_size or self.size & (self.size - 1):
+        if not self._can_have(self.size):
             raise QueueError(
                 f"the queue has {self.size} descriptors; it must be a power of two up to "
                 f"{self.max_size}"
@@ -150,6 +150,9 @@ class Virtqueue:
         self._locate()
         self._next_available = self._next_used = self._published = 0
         self.ready, self.unfinished = True, False
+
+    def _can_have(self, size: int) -> bool:
+        return 0 < size <= self.max_size and not size & (size - 1)
 
     def _locate(self) -> None:
         """Check the three parts (2.7), and find their memory."""
@@ -346,8 +349,9 @@ class Virtqueue:
         )
 
     def restore(self, state: QueueState) -> None:
-        """Return to the state of ``snapshot``."""
-        if not 0 <= state.size <= self.max_size:
+        """Return to the state of ``snapshot``. Raises ValueError: there is no such state."""
+        # A driver may write any size. It is looked at when the queue is enabled.
+        if not 0 <= state.size < 1 << 32 or (state.ready and not self._can_have(state.size)):
             raise ValueError(f"a queue of {state.size} descriptors; there are {self.max_size}")
         self.size = state.size
         self.descriptors, self.driver, self.device = state.addresses
