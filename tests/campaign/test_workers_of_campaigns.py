@@ -99,7 +99,7 @@ def test_deaths_that_no_case_explains_are_reported(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_campaign(tmp_path: Path) -> None:
-    for cases in (None, 100_000):
+    for cases in (None, 10**9):  # as many as nobody waits for
         campaign = Campaign.create(tmp_path / f"c{cases}", Arithmetic(), cases, seed=5)
         seen: list[Progress] = []
 
@@ -109,7 +109,7 @@ def test_a_part_of_a_campaign(tmp_path: Path) -> None:
 
         first = campaign.run(workers=0, until=until)
         assert len(seen) == 2
-        assert seen[-1].done <= first.done < 100_000
+        assert seen[-1].done <= first.done
         assert not first.complete
         assert any(each.minimised for each in first.failures)
         second = campaign.run(workers=0, until=lambda progress: progress.seconds > 1)

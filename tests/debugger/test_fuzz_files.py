@@ -168,10 +168,15 @@ def test_a_process_that_dies_is_found(tmp_path: Path) -> None:
 
 def test_the_limits_are_those_of_the_work_alone() -> None:
     kept = b"x" * (50 << 20)
+    # Free memory of the heap, which the next large allocation gets: it is resident already.
+    pieces = [b"x" * (200 << 10) for _ in range(600)]
+    last = b"y" * (100 << 10)
+    del pieces
     with fuzz_limits.limited(5, 20 << 20):
         assert kept.endswith(b"x")
     with pytest.raises(Failure, match="it took"), fuzz_limits.limited(5, 20 << 20):
         assert kept + kept
+    assert last
     with pytest.raises(Failure, match=r"not finished after 0\.1 s"), fuzz_limits.limited(0.1, 1):
         for _ in iter(int, 1):  # without an end
             pass
