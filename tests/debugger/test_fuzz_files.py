@@ -169,8 +169,8 @@ def test_a_process_that_dies_is_found(tmp_path: Path) -> None:
 def test_the_limits_are_those_of_the_work_alone() -> None:
     kept = b"x" * (50 << 20)
     # Free memory of the heap, which the next large allocation gets: it is resident already.
-    pieces = [b"x" * (200 << 10) for _ in range(600)]
-    last = b"y" * (100 << 10)
+    pieces = [b"x" * (60 << 10) for _ in range(2200)]
+    last = b"y" * (60 << 10)
     del pieces
     with fuzz_limits.limited(5, 20 << 20):
         assert kept.endswith(b"x")
