@@ -9,7 +9,6 @@ The file also has the names of the cases that the records are of: others have no
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from guestdbg.kvm.linux_release import is_within, software_options, software_ver
 from guestdbg.kvm.soft import SoftKvm
 from guestdbg.kvm.soft.debug import linux_6_14
 from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
+from guestdbg.quiet import quiet
 
 FILE = Path(__file__).parents[1] / "tests" / "lab" / "verdicts.json"
 
@@ -139,13 +139,11 @@ def predicted(software: str, fault: str | None) -> Verdicts:
     known = _predictions.get((software, fault))
     if known is None:
         # Where nothing stops, guests run on to instructions that are not implemented.
-        logging.getLogger("guestdbg").setLevel(logging.ERROR)
-        with software_kvm(software, fault) as kvm:
+        with quiet(), software_kvm(software, fault) as kvm:
             known = {r.case.name: r.verdict for r in run_cases(select(), kvm)}
         if fault is not None:
             named = [c.name for c in select(FAULTS[fault].cases)] if FAULTS[fault].cases else []
             known |= dict.fromkeys(named, "fail")
-        logging.getLogger("guestdbg").setLevel(logging.NOTSET)
         _predictions[software, fault] = known
     return known
 

@@ -73,18 +73,22 @@ def speedscope(browser: Any, folder: Path) -> str:
     return "body"
 
 
+def shown(browser: Any, folder: Path, html: str, width: int, height: int) -> str:
+    """A part of a page, as a page of its own."""
+    page = folder / "shown.html"
+    page.write_text(f"<body style='font: 13px sans-serif; background: #fff'>{html}</body>")
+    set_size(browser, width, height)
+    browser.get(page.as_uri())
+    return "body"
+
+
 def notebook(browser: Any, folder: Path) -> str:
     """A recording as a notebook shows it."""
     with guestdbg_library.load(EXAMPLES / "queue.elf", console=None) as guest:
         recording = guest.record("queue.tail")
         guest.run()
         html = recording._repr_html_()
-    (folder / "shown.html").write_text(
-        f"<body style='font: 13px sans-serif; background: #fff'>{html}</body>"
-    )
-    set_size(browser, 680, 560)
-    browser.get((folder / "shown.html").as_uri())
-    return "body"
+    return shown(browser, folder, html, 680, 560)
 
 
 def tables(browser: Any, folder: Path) -> str:
@@ -99,13 +103,8 @@ def tables(browser: Any, folder: Path) -> str:
     columns = ["point", "instructions", "function", "line", "element", "old", "new"]
     frame = pandas.read_parquet(path, dtype_backend="numpy_nullable")[columns].tail(8)
     style = "table { border-collapse: collapse } th, td { padding: 2px 10px; text-align: right }"
-    (folder / "shown.html").write_text(
-        f"<style>{style}</style><body style='font: 13px sans-serif; background: #fff'>"
-        f"{frame.to_html(border=0, na_rep='&lt;NA&gt;', escape=False)}</body>"
-    )
-    set_size(browser, 760, 230)
-    browser.get((folder / "shown.html").as_uri())
-    return "body"
+    table = frame.to_html(border=0, na_rep="&lt;NA&gt;", escape=False)
+    return shown(browser, folder, f"<style>{style}</style>{table}", 760, 230)
 
 
 def faults(browser: Any, folder: Path) -> str:

@@ -1,13 +1,11 @@
 """AFL++ with U-Boot: the parser of its environment, in `env import -t`."""
 
-import importlib.util
-import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
 
 from bench import afl
 from bench.measurement import Measurement
+from bench.uboot_example import uboot_example
 from bench.uboot_prompt import firmware
 
 BUFFER = 0x4200_0000
@@ -16,19 +14,8 @@ SEED = b"a=1\nbootdelay=2\n# no variable\n"
 TO_COMMAND = 10_000_000_000
 
 
-def _example() -> ModuleType:
-    """examples/uboot.py, which finds the functions of commands."""
-    spec = importlib.util.spec_from_file_location("examples_uboot", "examples/uboot.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
 def run() -> float:
-    uboot = _example()
+    uboot = uboot_example()
     path = Path(firmware())
     place = uboot.find_the_way(path, ["env"]).commands["env"]
     line = f"env import -t {BUFFER:x} {SIZE:x}".encode()

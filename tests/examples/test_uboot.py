@@ -1,15 +1,14 @@
 """U-Boot to its prompt, and commands there, with all debug registers in use (examples/uboot.py)."""
 
-import importlib.util
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import guestdbg
+from bench.uboot_example import uboot_example
 from guestdbg.kvm import SupportsDebugState, SupportsInstructionCount
 from guestdbg.machine import Console
 from tests.machine.guests import EXAMPLES, U_BOOT
@@ -20,24 +19,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @cache
-def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("examples_uboot", EXAMPLES / "uboot.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
-@cache
 def way() -> object:
-    return example().find_the_way(U_BOOT, ["version", "md", "mw", "bdinfo"])
+    return uboot_example().find_the_way(U_BOOT, ["version", "md", "mw", "bdinfo"])
 
 
 def test_it_boots_and_answers_while_all_registers_are_armed_and_hit() -> None:
     output = bytearray()
-    stop, seen = example().watch_it(U_BOOT, way(), output.extend)
+    stop, seen = uboot_example().watch_it(U_BOOT, way(), output.extend)
     assert stop.reason == "exit", stop
     hits = {one.name: one for one in seen}
     assert len(hits) == 10
@@ -65,7 +53,7 @@ def test_it_boots_and_answers_while_all_registers_are_armed_and_hit() -> None:
 
 
 def test_all_debug_registers_are_in_the_hardware_meanwhile() -> None:
-    module, found = example(), way()
+    module, found = uboot_example(), way()
     console = module.terminal(None, module.COMMANDS)
     with module.load(U_BOOT, console) as guest:
         vcpu = guest.board.vcpus[0]
@@ -93,7 +81,7 @@ RAM_ELSEWHERE = 0x4200_0000
 def run(armed: bool) -> tuple[str, int]:
     """Console and number of instructions of a run to power-off."""
     output = bytearray()
-    module, found = example(), way()
+    module, found = uboot_example(), way()
     console: Console = module.terminal(output.extend, module.COMMANDS)
     with module.load(U_BOOT, console) as guest:
         if armed:
